@@ -1,0 +1,123 @@
+//! `#[zygote::entry]`
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Result, Type, parse_quote_spanned};
+
+use crate::{expand::Expansion, types::Output};
+
+/// The function, and a type of its name with `task` and `spawn`.
+pub(crate) fn expand(it: &Expansion<'_>) -> Result<TokenStream> {
+    let name = &it.function.sig.ident;
+    let original = it.original(&format!(
+        "`{name}::spawn(…)` runs it in a new process; `{name}::task(…)` is for `Process::run`."
+    ));
+    let returned = returned(it);
+    let task = task(it, &returned);
+    let spawn = spawn(it, &returned);
+    let constructors = it.constructors(&quote!(#task #spawn));
+    Ok(quote!(#original #constructors))
+}
+
+/// The type of the result.
+fn returned(it: &Expansion<'_>) -> Type {
+    let (at, private) = (it.at, &it.private);
+    match Output::of(&it.function.sig.output) {
+        Output::Nothing => parse_quote_spanned!(at=> ()),
+        Output::Never => parse_quote_spanned!(at=> #private::Infallible),
+        Output::Value(ty) => ty.clone(),
+    }
+}
+
+fn task(it: &Expansion<'_>, returned: &Type) -> TokenStream {
+    let Expansion {
+        at,
+        private,
+        element,
+        ..
+    } = it;
+    let (at, task) = (*at, it.constructor("task"));
+    let (params, place) = (it.params(), it.place());
+    let result = Ident::new("__zygote_result", at);
+    let (codecs, deprecated) = (it.codecs(), it.deprecated());
+    let codec = result_codec(it, &result, returned);
+    let register = it.register("Typed", &run(it, &result));
+    let put = it.put();
+    quote_spanned! {at=>
+        /// The task to run it with these arguments.
+        #deprecated
+        pub fn #task(#(#params),*) -> #private::Task<#returned, #place> {
+            #codecs
+            #codec
+            #register
+            #private::Task::new(&#element, #put, |input| #private::returned(&#result(), input))
+        }
+    }
+}
+
+/// Decodes, calls, encodes.
+fn run(it: &Expansion<'_>, result: &Ident) -> TokenStream {
+    let Expansion { at, private, .. } = it;
+    let (take, call) = it.call();
+    match Output::of(&it.function.sig.output) {
+        Output::Never => quote!(#take #call),
+        _ => quote_spanned! {*at=>
+            #take
+            #private::put(&#result(), "the result", #call, call.reply())
+        },
+    }
+}
+
+/// As [`Expansion::codec`]; a `Result` travels as two types.
+fn result_codec(it: &Expansion<'_>, name: &Ident, ty: &Type) -> TokenStream {
+    let private = &it.private;
+    let at = it.beside(ty);
+    quote_spanned! {at=>
+        fn #name() -> impl #private::Codec<#ty> {
+            use #private::via::*;
+            let kinds = (&&#private::Kind::<#ty>::NEW).split();
+            kinds.join((&&&&&kinds.ok()).codec(), (&&&&&kinds.err()).codec())
+        }
+    }
+}
+
+fn spawn(it: &Expansion<'_>, returned: &Type) -> TokenStream {
+    let Expansion { at, private, .. } = it;
+    let (at, spawn, task) = (*at, it.constructor("spawn"), it.constructor("task"));
+    let (params, deprecated) = (it.params(), it.deprecated());
+    let idents = it.signature.params.iter().map(|param| &param.ident);
+    let task = quote_spanned!(at=> Self::#task(#(#idents),*));
+    let (process, start) = match &it.signature.state {
+        None => (
+            None,
+            quote_spanned!(at=> #private::Process::<()>::__spawn(#task)),
+        ),
+        Some(reference) => {
+            let (ty, process) = (&reference.elem, process(it));
+            (
+                Some(quote_spanned!(at=> #process: &#private::Process<#ty>,)),
+                quote_spanned!(at=> #private::Process::__spawn_on(#process, #task)),
+            )
+        }
+    };
+    quote_spanned! {at=>
+        /// Runs it in a new process.
+        ///
+        /// # Errors
+        ///
+        /// When the process cannot be started or an argument cannot be encoded.
+        #deprecated
+        pub fn #spawn(#process #(#params),*) -> #private::Result<#private::Worker<#returned>> {
+            #start
+        }
+    }
+}
+
+/// A name for the parameter that the user's do not have.
+fn process(it: &Expansion<'_>) -> Ident {
+    let mut name = Ident::new("process", it.at);
+    while it.signature.params.iter().any(|param| param.ident == name) {
+        name = format_ident!("_{name}", span = it.at);
+    }
+    name
+}

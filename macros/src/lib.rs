@@ -1,0 +1,30 @@
+//! Implementation detail of the `zygote` crate.
+
+mod args;
+mod entry;
+mod expand;
+mod preload;
+mod raw;
+mod signature;
+mod types;
+
+use proc_macro::TokenStream;
+use syn::parse_macro_input;
+
+use self::args::Args;
+
+/// Makes a function an entry: one that runs in a process of its own.
+#[proc_macro_attribute]
+pub fn entry(args: TokenStream, item: TokenStream) -> TokenStream {
+    let args = parse_macro_input!(args with Args::entry);
+    let expand = if args.raw { raw::expand } else { entry::expand };
+    expand::function(&args, item.into(), expand).into()
+}
+
+/// Makes a function a preload: one that runs in a template and leaves a value
+/// there.
+#[proc_macro_attribute]
+pub fn preload(args: TokenStream, item: TokenStream) -> TokenStream {
+    let args = parse_macro_input!(args with Args::preload);
+    expand::function(&args, item.into(), preload::expand).into()
+}

@@ -1,0 +1,17 @@
+//! The program's side: handles on processes and workers.
+//!
+//! `peer` is one process at the other end of a socket, with everything that is
+//! known about it; `template` keeps the default one; `process` and `worker` are
+//! the handles that users hold. No thread, no signal handler, no timer: whoever
+//! waits reads.
+
+mod peer;
+mod process;
+mod template;
+mod wait_any;
+mod worker;
+
+pub(crate) use peer::Peer;
+pub use process::Process;
+pub use wait_any::wait_any;
+pub use worker::Worker;

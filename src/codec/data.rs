@@ -1,0 +1,396 @@
+//! What travels by serde, in the format of `postcard`.
+//!
+//! ```text
+//! number of descriptors: u32, little endian · what postcard writes
+//! ```
+//!
+//! serde has no place for descriptors. While a value is encoded or decoded they
+//! are in a basket of the thread, and an [`Fd`] in the value is its number
+//! there. Each one can be taken out once; what nobody takes is closed.
+
+use std::{
+    any::{Any, type_name},
+    cell::RefCell,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use postcard::ser_flavors::Flavor;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _},
+    ser::Error as _,
+};
+
+use super::Fd;
+use crate::{
+    error::{Error, Result},
+    parcel::{Decoder, Encoder},
+};
+
+thread_local! {
+    static BASKET: RefCell<Option<Basket>> = const { RefCell::new(None) };
+}
+
+/// The descriptors of the value that is on its way.
+struct Basket {
+    filling: bool,
+    fds: Vec<Option<OwnedFd>>,
+    /// What went wrong with a descriptor: postcard's errors have no text.
+    failure: Option<Error>,
+}
+
+/// While it lives, the thread has a basket. A `Serialize` of the user's may
+/// encode another value, or panic: the basket before comes back either way.
+struct Active {
+    before: Option<Basket>,
+}
+
+impl Active {
+    fn new(filling: bool, fds: Vec<Option<OwnedFd>>) -> Self {
+        let basket = Basket {
+            filling,
+            fds,
+            failure: None,
+        };
+        Self {
+            before: BASKET.replace(Some(basket)),
+        }
+    }
+
+    /// What is in the basket at the end; an error if the work failed.
+    fn finish<T, R>(self, done: postcard::Result<R>) -> Result<(R, Vec<Option<OwnedFd>>)> {
+        let basket = BASKET.take();
+        let (fds, failure) = basket.map_or_else(Default::default, |it| (it.fds, it.failure));
+        match done {
+            Ok(done) => Ok((done, fds)),
+            Err(error) => Err(failure.unwrap_or_else(|| reason::<T>(&error))),
+        }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        BASKET.set(self.before.take());
+    }
+}
+
+/// Appends to the bytes of an [`Encoder`].
+struct Bytes<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Bytes<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Puts a value at the end; its descriptors are duplicated.
+pub(crate) fn encode_serde<T: Serialize>(value: &T, out: &mut Encoder) -> Result<()> {
+    let count_at = out.bytes.len();
+    out.bytes.extend_from_slice(&[0; 4]);
+    let active = Active::new(true, Vec::new());
+    let done = postcard::serialize_with_flavor(value, Bytes(&mut out.bytes));
+    let ((), fds) = active.finish::<T, _>(done)?;
+    out.bytes[count_at..count_at + 4].copy_from_slice(&number_of(&fds)?.to_le_bytes());
+    out.fds.extend(fds.into_iter().flatten());
+    Ok(())
+}
+
+fn number_of(fds: &[Option<OwnedFd>]) -> Result<u32> {
+    u32::try_from(fds.len()).map_err(|_| Error::invalid("more descriptors than a process can have"))
+}
+
+/// Takes what [`encode_serde`] put.
+pub(crate) fn decode_serde<T: DeserializeOwned>(input: &mut Decoder) -> Result<T> {
+    let Some(count) = input.rest().first_chunk::<4>().copied() else {
+        return Err(Error::invalid("the number of descriptors is missing"));
+    };
+    input.skip(4);
+    let fds: Result<_> = (0..u32::from_le_bytes(count))
+        .map(|_| input.take_fd().map(Some))
+        .collect();
+    let active = Active::new(false, fds?);
+    let before = input.rest().len();
+    let done = postcard::take_from_bytes(input.rest())
+        .map(|(value, rest): (T, &[u8])| (value, before - rest.len()));
+    let ((value, read), _) = active.finish::<T, _>(done)?;
+    input.skip(read);
+    Ok(value)
+}
+
+/// As [`encode_serde`], for a value that is all there is: a `Vec<u8>` becomes
+/// the bytes, without a copy.
+pub(crate) fn encode_any<T: Serialize + 'static>(value: T, out: &mut Encoder) -> Result<()> {
+    let mut value = Some(value);
+    let any: &mut dyn Any = &mut value;
+    if let Some(Some(bytes)) = any.downcast_mut::<Option<Vec<u8>>>() {
+        out.bytes = std::mem::take(bytes);
+        return Ok(());
+    }
+    value.map_or(Ok(()), |value| encode_serde(&value, out))
+}
+
+/// Takes what [`encode_any`] put.
+pub(crate) fn decode_any<T: DeserializeOwned + 'static>(
+    mut bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
+) -> Result<T> {
+    let mut value = None::<T>;
+    let any: &mut dyn Any = &mut value;
+    if let Some(slot) = any.downcast_mut::<Option<Vec<u8>>>() {
+        *slot = Some(std::mem::take(&mut bytes));
+    }
+    let mut input = Decoder::new(bytes, fds);
+    let value = value.map_or_else(|| decode_serde(&mut input), Ok)?;
+    input.finish()?;
+    Ok(value)
+}
+
+/// What to tell the user about postcard's error.
+fn reason<T>(error: &postcard::Error) -> Error {
+    let name = type_name::<T>();
+    Error::invalid(match error {
+        postcard::Error::WontImplement | postcard::Error::SerializeSeqLengthUnknown => format!(
+            "`{name}` needs a format that describes itself; serde's `untagged`, `flatten` and the \
+             like do not work between processes"
+        ),
+        postcard::Error::DeserializeUnexpectedEnd => {
+            format!("the bytes of a `{name}` end too early")
+        }
+        error => format!("serde's code for `{name}` failed: {error}"),
+    })
+}
+
+/// Puts the descriptor's duplicate into the basket, and its number there into
+/// the data.
+impl<T: AsFd> Serialize for Fd<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let copy = self.0.as_fd().try_clone_to_owned();
+        let number = in_basket(true, |fds| {
+            let number = number_of(fds)?;
+            fds.push(Some(copy.map_err(|error| {
+                Error::os("duplicating a descriptor to send it failed", error)
+            })?));
+            Ok(number)
+        });
+        serializer.serialize_u32(number.map_err(S::Error::custom)?)
+    }
+}
+
+/// Takes the descriptor of that number out of the basket.
+impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u32::deserialize(deserializer)?;
+        let fd = in_basket(false, |fds| {
+            usize::try_from(number)
+                .ok()
+                .and_then(|number| fds.get_mut(number)?.take())
+                .ok_or_else(|| Error::invalid(format!("descriptor {number} did not arrive")))
+        });
+        Ok(Self(fd.map_err(D::Error::custom)?.into()))
+    }
+}
+
+/// Does something with the thread's basket, if it has one of this kind.
+fn in_basket<R>(
+    filling: bool,
+    act: impl FnOnce(&mut Vec<Option<OwnedFd>>) -> Result<R>,
+) -> Result<R> {
+    BASKET.with_borrow_mut(|basket| match basket {
+        Some(basket) if basket.filling == filling => {
+            act(&mut basket.fds).inspect_err(|error| basket.failure = Some(error.clone()))
+        }
+        _ => Err(Error::invalid(
+            "a `zygote::Fd` can be serialized only by zygote, on its way to another process",
+        )),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+        panic,
+    };
+
+    use super::*;
+
+    #[derive(Serialize, serde::Deserialize)]
+    struct Job {
+        name: String,
+        files: Vec<Fd<UnixStream>>,
+        more: Option<Box<Job>>,
+    }
+
+    fn encoded<T: Serialize>(value: &T) -> Encoder {
+        let mut out = Encoder::default();
+        encode_serde(value, &mut out).unwrap();
+        out
+    }
+
+    fn decoder(out: Encoder) -> Decoder {
+        Decoder::new(out.bytes, out.fds)
+    }
+
+    fn pair() -> (UnixStream, UnixStream) {
+        UnixStream::pair().unwrap()
+    }
+
+    #[test]
+    fn values_come_back_one_after_the_other() {
+        let mut out = encoded(&(1_u8, "two", [3.0_f64; 3]));
+        encode_serde(&Some('4'), &mut out).unwrap();
+        let mut input = decoder(out);
+        let first: (u8, String, [f64; 3]) = decode_serde(&mut input).unwrap();
+        assert_eq!(first, (1, "two".to_owned(), [3.0; 3]));
+        assert_eq!(decode_serde::<Option<char>>(&mut input).unwrap(), Some('4'));
+        input.finish().unwrap();
+    }
+
+    #[test]
+    fn descriptors_inside_keep_their_places() {
+        let (one, mut one_end) = pair();
+        let (two, mut two_end) = pair();
+        let inner = Job {
+            name: "in".into(),
+            files: vec![two.into()],
+            more: None,
+        };
+        let job = Job {
+            name: "out".into(),
+            files: vec![one.into()],
+            more: Some(inner.into()),
+        };
+        let mut input = decoder(encoded(&job));
+        drop(job);
+
+        let mut job: Job = decode_serde(&mut input).unwrap();
+        input.finish().unwrap();
+        job.files[0].write_all(b"one").unwrap();
+        job.more.as_mut().unwrap().files[0]
+            .write_all(b"two")
+            .unwrap();
+        drop(job);
+        let mut text = String::new();
+        one_end.read_to_string(&mut text).unwrap();
+        two_end.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "onetwo");
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let file = || Fd(File::open("/dev/null").unwrap());
+        let whole = encoded(&("text", 70_000, file()));
+        for end in 0..whole.bytes.len() {
+            let fds = vec![file().0.into()];
+            let mut cut = Decoder::new(whole.bytes[..end].to_vec(), fds);
+            let error = decode_serde::<(String, u32, Fd<File>)>(&mut cut).unwrap_err();
+            assert!(error.is_invalid(), "{error}");
+        }
+        let mut fewer = Decoder::new(whole.bytes, Vec::new());
+        assert!(
+            decode_serde::<(String, u32, Fd<File>)>(&mut fewer)
+                .unwrap_err()
+                .is_invalid()
+        );
+    }
+
+    #[test]
+    fn each_descriptor_is_taken_once() {
+        let mut out = encoded(&Fd(File::open("/dev/null").unwrap()));
+        out.bytes.push(0);
+        let error = decode_serde::<[Fd<File>; 2]>(&mut decoder(out)).unwrap_err();
+        assert!(
+            error.to_string().contains("descriptor 0 did not arrive"),
+            "{error}"
+        );
+    }
+
+    /// Encodes another value while it is encoded, or panics.
+    struct Odd<'a>(&'a Fd<UnixStream>, bool);
+
+    impl Serialize for Odd<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            assert!(self.1, "odd");
+            assert_eq!(encoded(self.0).fds.len(), 1);
+            self.0.serialize(serializer)
+        }
+    }
+
+    #[test]
+    fn the_basket_comes_back_after_another_value_and_after_a_panic() {
+        let stream = Fd(pair().0);
+        assert_eq!(
+            encoded(&[Odd(&stream, true), Odd(&stream, true)]).fds.len(),
+            2
+        );
+        let caught = panic::catch_unwind(|| encoded(&Odd(&Fd(pair().0), false)).fds.len());
+        assert!(caught.is_err());
+        assert!(BASKET.with_borrow(Option::is_none));
+    }
+
+    #[test]
+    fn only_zygote_passes_a_descriptor() {
+        let stream = Fd(pair().0);
+        assert!(postcard::to_stdvec(&stream).is_err());
+        assert!(postcard::from_bytes::<Fd<UnixStream>>(&[0]).is_err());
+        let mut out = Encoder::default();
+        out.push_fd(stream.0.into());
+    }
+
+    #[test]
+    fn a_failure_in_serde_says_for_which_type() {
+        #[derive(Debug, Serialize, serde::Deserialize)]
+        #[serde(untagged)]
+        enum Loose {
+            Number(u32),
+        }
+        let mut input = decoder(encoded(&Loose::Number(1)));
+        let error = decode_serde::<Loose>(&mut input).unwrap_err();
+        assert!(error.is_invalid());
+        assert!(
+            error
+                .to_string()
+                .contains("Loose` needs a format that describes itself")
+        );
+    }
+
+    #[test]
+    fn bytes_alone_are_not_copied() {
+        let bytes = vec![7; 100];
+        let at = bytes.as_ptr();
+        let mut out = Encoder::default();
+        encode_any(bytes, &mut out).unwrap();
+        assert_eq!(out.bytes.len(), 100);
+        let bytes: Vec<u8> = decode_any(out.bytes, out.fds).unwrap();
+        assert_eq!(bytes.len(), 100);
+        assert_eq!(bytes.as_ptr(), at);
+    }
+
+    #[test]
+    fn anything_else_alone_goes_by_serde() {
+        let mut out = Encoder::default();
+        encode_any((5_u32, Fd(pair().0)), &mut out).unwrap();
+        let (five, stream): (u32, Fd<UnixStream>) = decode_any(out.bytes, out.fds).unwrap();
+        assert_eq!(five, 5);
+        let stray = vec![stream.into_inner().into()];
+        assert!(
+            decode_any::<Vec<u8>>(Vec::new(), stray)
+                .unwrap_err()
+                .is_invalid()
+        );
+    }
+}

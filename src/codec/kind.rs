@@ -1,0 +1,299 @@
+//! Which way a type travels.
+//!
+//! A choice between traits that stable Rust makes only where the type is
+//! concrete, and there it always is: an entry is never generic. Every rank is a
+//! method of one name, on a reference less deep than the rank before. The
+//! expansion calls it on the deepest,
+//!
+//! ```text
+//! (&&&&&Kind::<T>::NEW).codec()
+//! ```
+//!
+//! and the compiler takes the first that `T` allows:
+//!
+//! | rank | on | `T` |
+//! |---|---|---|
+//! | ambiguous | `&&&&Kind<T>` | a descriptor and serde: refused |
+//! | [`Descriptor`] | `&&&Kind<T>` | converts from and into `OwnedFd` |
+//! | [`ByHand`] | `&&Kind<T>` | [`Hand`] |
+//! | [`Data`] | `&Kind<T>` | serde |
+//! | none | `Kind<T>` | anything: refused |
+//!
+//! A rank that refuses does so by a bound on its *method*: method lookup does
+//! not ask it, so there is one error, with the bound's own text.
+
+use std::{fmt, marker::PhantomData, os::fd::OwnedFd};
+
+use super::{Codec, Hand};
+use crate::{
+    error::Result,
+    parcel::{Decoder, Encoder},
+};
+
+/// A type, asked for its way to travel.
+pub struct Kind<T>(PhantomData<fn() -> T>);
+
+impl<T> Kind<T> {
+    /// The only value.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+impl<T> fmt::Debug for Kind<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind<{}>", std::any::type_name::<T>())
+    }
+}
+
+/// The ranks' methods, to be imported without their names: those could hide the
+/// user's.
+pub mod via {
+    #[cfg(feature = "serde")]
+    pub use super::{ViaAmbiguous as _, ViaData as _};
+    pub use super::{ViaDescriptor as _, ViaHand as _, ViaNothing as _};
+    pub use crate::codec::result::{ViaFallible as _, ViaPlain as _};
+}
+
+/// The rank of what is refused as ambiguous.
+#[cfg(feature = "serde")]
+pub trait ViaAmbiguous<T> {
+    /// Never callable.
+    fn codec(&self) -> Never
+    where
+        T: Unambiguous;
+}
+
+#[cfg(feature = "serde")]
+impl<T> ViaAmbiguous<T> for &&&&Kind<T>
+where
+    T: From<OwnedFd> + Into<OwnedFd> + serde::Serialize + serde::de::DeserializeOwned,
+{
+    fn codec(&self) -> Never
+    where
+        T: Unambiguous,
+    {
+        T::never()
+    }
+}
+
+/// What no type is: the text of the refusal.
+#[cfg(feature = "serde")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` could travel as a descriptor or as data",
+    label = "converts from and into `OwnedFd`, and is serde too",
+    note = "to send the descriptor, wrap it in `zygote::Fd<_>`; to send the data, put it into a struct that derives `Serialize` and `Deserialize`"
+)]
+pub trait Unambiguous: Sized {
+    /// Never callable.
+    fn never() -> Never;
+}
+
+/// The rank of descriptors.
+pub trait ViaDescriptor {
+    /// The codec of this rank.
+    fn codec(&self) -> Descriptor {
+        Descriptor
+    }
+}
+
+impl<T: From<OwnedFd> + Into<OwnedFd>> ViaDescriptor for &&&Kind<T> {}
+
+/// Sends the descriptor itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptor;
+
+impl<T: From<OwnedFd> + Into<OwnedFd>> Codec<T> for Descriptor {
+    fn encode(&self, value: T, out: &mut Encoder) -> Result<()> {
+        out.push_fd(value.into());
+        Ok(())
+    }
+
+    fn decode(&self, input: &mut Decoder) -> Result<T> {
+        input.take_fd().map(T::from)
+    }
+}
+
+/// The rank of what this crate encodes itself.
+pub trait ViaHand {
+    /// The codec of this rank.
+    fn codec(&self) -> ByHand {
+        ByHand
+    }
+}
+
+impl<T: Hand> ViaHand for &&Kind<T> {}
+
+/// Sends it as its [`Hand`] says.
+#[derive(Clone, Copy, Debug)]
+pub struct ByHand;
+
+impl<T: Hand> Codec<T> for ByHand {
+    fn encode(&self, value: T, out: &mut Encoder) -> Result<()> {
+        value.encode(out)
+    }
+
+    fn decode(&self, input: &mut Decoder) -> Result<T> {
+        T::decode(input)
+    }
+}
+
+/// The rank of serde types.
+#[cfg(feature = "serde")]
+pub trait ViaData {
+    /// The codec of this rank.
+    fn codec(&self) -> Data {
+        Data
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<T: serde::Serialize + serde::de::DeserializeOwned> ViaData for &Kind<T> {}
+
+/// Sends it by serde.
+#[cfg(feature = "serde")]
+#[derive(Clone, Copy, Debug)]
+pub struct Data;
+
+#[cfg(feature = "serde")]
+impl<T: serde::Serialize + serde::de::DeserializeOwned> Codec<T> for Data {
+    fn encode(&self, value: T, out: &mut Encoder) -> Result<()> {
+        super::encode_serde(&value, out)
+    }
+
+    fn decode(&self, input: &mut Decoder) -> Result<T> {
+        super::decode_serde(input)
+    }
+}
+
+/// The rank of what cannot travel.
+pub trait ViaNothing<T> {
+    /// Never callable.
+    fn codec(&self) -> Never
+    where
+        T: Travels;
+}
+
+impl<T> ViaNothing<T> for Kind<T> {
+    fn codec(&self) -> Never
+    where
+        T: Travels,
+    {
+        T::never()
+    }
+}
+
+/// What no type is: the text of the refusal.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel to another process",
+    label = "neither a descriptor nor data"
+)]
+#[cfg_attr(
+    feature = "serde",
+    diagnostic::on_unimplemented(
+        note = "derive Serialize and Deserialize for it; a descriptor inside goes into `zygote::Fd<_>`"
+    )
+)]
+#[cfg_attr(
+    not(feature = "serde"),
+    diagnostic::on_unimplemented(
+        note = "without the feature `serde` of `zygote`, only descriptors, paths, `Vec<u8>`, `String` and `()` can"
+    )
+)]
+pub trait Travels: Sized {
+    /// Never callable.
+    fn never() -> Never;
+}
+
+/// The codec of what is refused. It accepts any type, so that nothing is
+/// reported but the refusal.
+#[derive(Clone, Copy, Debug)]
+pub enum Never {}
+
+impl<T> Codec<T> for Never {
+    fn encode(&self, _: T, _: &mut Encoder) -> Result<()> {
+        match *self {}
+    }
+
+    fn decode(&self, _: &mut Decoder) -> Result<T> {
+        match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io, os::unix::net::UnixStream, path::PathBuf};
+
+    use super::{super::Either, via::*, *};
+
+    macro_rules! codec {
+        ($ty:ty) => {
+            (&&&&&Kind::<$ty>::NEW).codec()
+        };
+    }
+
+    macro_rules! result {
+        ($ty:ty) => {{
+            let kinds = (&&Kind::<$ty>::NEW).split();
+            kinds.join((&&&&&kinds.ok()).codec(), (&&&&&kinds.err()).codec())
+        }};
+    }
+
+    fn there_and_back<T>(codec: &impl Codec<T>, value: T) -> T {
+        let mut out = Encoder::default();
+        codec.encode(value, &mut out).unwrap();
+        let mut input = Decoder::new(out.bytes, out.fds);
+        let value = codec.decode(&mut input).unwrap();
+        input.finish().unwrap();
+        value
+    }
+
+    #[test]
+    fn the_first_rank_that_fits_is_taken() {
+        let Descriptor = codec!(File);
+        let Descriptor = codec!(OwnedFd);
+        let Descriptor = codec!(UnixStream);
+        let ByHand = codec!(Vec<u8>);
+        let ByHand = codec!(Option<PathBuf>);
+        let ByHand = codec!(crate::Fd<File>);
+        let ByHand = codec!(io::Error);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn everything_else_is_data() {
+        let Data = codec!(u32);
+        let Data = codec!(Vec<u16>);
+        let Data = codec!(Vec<crate::Fd<File>>);
+        let Data = codec!(crate::Error);
+        assert_eq!(
+            there_and_back(&codec!((u8, String)), (1, "x".to_owned())),
+            (1, "x".into())
+        );
+    }
+
+    #[test]
+    fn a_result_travels_as_two_types() {
+        type Bytes = Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
+
+        let Either {
+            ok: ByHand,
+            err: ByHand,
+        } = result!(Bytes);
+        let codec = |value: Bytes| there_and_back(&result!(Bytes), value);
+        assert_eq!(codec(Ok(vec![1])).unwrap(), [1]);
+        let error = codec(Err("no".into())).unwrap_err();
+        assert_eq!(error.to_string(), "no");
+        let ByHand = result!(PathBuf);
+        let Either {
+            ok: Descriptor,
+            err: ByHand,
+        } = result!(io::Result<File>);
+        let codec = result!(io::Result<File>);
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let error = there_and_back::<io::Result<File>>(&codec, Err(missing)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(there_and_back(&codec, File::open("/dev/null")).is_ok());
+        let mut neither = Decoder::new(vec![2], Vec::new());
+        let error = Codec::<io::Result<File>>::decode(&codec, &mut neither).unwrap_err();
+        assert!(error.is_invalid());
+    }
+}

@@ -1,0 +1,43 @@
+//! How arguments and results become bytes and descriptors.
+//!
+//! The way is chosen by type, at compile time, in the expansion of the macros:
+//! [`Kind`] has the ranks. Nothing here makes a system call but to duplicate a
+//! descriptor, and nothing knows of frames or processes.
+
+#[cfg(feature = "serde")]
+mod data;
+mod failure;
+mod fd;
+mod hand;
+mod kind;
+mod result;
+mod steps;
+
+#[cfg(feature = "serde")]
+pub(crate) use self::data::{decode_any, decode_serde, encode_any, encode_serde};
+#[cfg(feature = "serde")]
+pub use self::kind::{Data, Unambiguous};
+pub use self::{
+    fd::Fd,
+    hand::Hand,
+    kind::{ByHand, Descriptor, Kind, Never, Travels, via},
+    result::{Either, Fallible, Plain},
+    steps::{all, arguments, connection, loaded, put, returned, state, take},
+};
+
+/// What an entry that returns `!` gives.
+pub use std::convert::Infallible;
+
+use crate::{
+    error::Result,
+    parcel::{Decoder, Encoder},
+};
+
+/// A way for values of type `T` to travel.
+pub trait Codec<T> {
+    /// Puts a value at the end.
+    fn encode(&self, value: T, out: &mut Encoder) -> Result<()>;
+
+    /// Takes what [`encode`](Self::encode) put.
+    fn decode(&self, input: &mut Decoder) -> Result<T>;
+}

@@ -1,0 +1,109 @@
+//! Results: a `Result` travels as which of the two it is, then that, each in
+//! the way of its own type.
+//!
+//! Whether a type is a `Result` is asked as [`kind`](super::kind) asks, so an
+//! alias is one too.
+
+use std::convert::Infallible;
+
+use super::{Codec, Kind, hand::unknown};
+use crate::{
+    error::Result,
+    parcel::{Decoder, Encoder},
+};
+
+/// What an entry returns, asked whether it is a `Result`; any other.
+pub trait ViaPlain<T> {
+    /// The value itself; no error.
+    fn split(&self) -> Plain<T>;
+}
+
+impl<T> ViaPlain<T> for Kind<T> {
+    fn split(&self) -> Plain<T> {
+        Plain(Self::NEW)
+    }
+}
+
+/// What an entry returns, asked whether it is a `Result`: it is, under whatever
+/// name.
+pub trait ViaFallible<T, E> {
+    /// The value and the error, which travel each in its own way.
+    fn split(&self) -> Fallible<T, E>;
+}
+
+impl<T, E> ViaFallible<T, E> for &Kind<Result<T, E>> {
+    fn split(&self) -> Fallible<T, E> {
+        Fallible(Kind::NEW, Kind::NEW)
+    }
+}
+
+/// A result that is not a `Result`.
+#[derive(Debug)]
+pub struct Plain<T>(Kind<T>);
+
+impl<T> Plain<T> {
+    /// The type itself.
+    #[must_use]
+    pub fn ok(&self) -> &Kind<T> {
+        &self.0
+    }
+
+    /// A type without values.
+    #[must_use]
+    pub fn err(&self) -> &Kind<Infallible> {
+        &Kind::NEW
+    }
+
+    /// The codec of the whole.
+    pub fn join<C: Codec<T>>(&self, ok: C, _: impl Codec<Infallible>) -> C {
+        ok
+    }
+}
+
+/// A result that is a `Result`.
+#[derive(Debug)]
+pub struct Fallible<T, E>(Kind<T>, Kind<E>);
+
+impl<T, E> Fallible<T, E> {
+    /// The type of the value.
+    #[must_use]
+    pub fn ok(&self) -> &Kind<T> {
+        &self.0
+    }
+
+    /// The type of the error.
+    #[must_use]
+    pub fn err(&self) -> &Kind<E> {
+        &self.1
+    }
+
+    /// The codec of the whole.
+    pub fn join<C: Codec<T>, F: Codec<E>>(&self, ok: C, err: F) -> Either<C, F> {
+        Either { ok, err }
+    }
+}
+
+/// Sends a `Result`: which of the two it is, then that.
+#[derive(Clone, Copy, Debug)]
+pub struct Either<C, F> {
+    pub(super) ok: C,
+    pub(super) err: F,
+}
+
+impl<T, E, C: Codec<T>, F: Codec<E>> Codec<Result<T, E>> for Either<C, F> {
+    fn encode(&self, value: Result<T, E>, out: &mut Encoder) -> Result<()> {
+        out.push_byte(value.is_err().into());
+        match value {
+            Ok(value) => self.ok.encode(value, out),
+            Err(error) => self.err.encode(error, out),
+        }
+    }
+
+    fn decode(&self, input: &mut Decoder) -> Result<Result<T, E>> {
+        match input.take_byte()? {
+            0 => self.ok.decode(input).map(Ok),
+            1 => self.err.decode(input).map(Err),
+            other => Err(unknown("a `Result`", other)),
+        }
+    }
+}

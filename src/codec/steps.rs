@@ -1,0 +1,65 @@
+//! What an expansion calls, one step each.
+
+use std::{fmt, os::unix::net::UnixStream};
+
+use super::Codec;
+use crate::{
+    error::{Error, Kind, Result},
+    parcel::{Call, Decoder, Encoder},
+    registry::Entry,
+};
+
+/// Puts one value; `what` names it in the error.
+pub fn put<T>(codec: &impl Codec<T>, what: &str, value: T, out: &mut Encoder) -> Result<()> {
+    codec
+        .encode(value, out)
+        .map_err(|error| error.context(format!("{what} could not be encoded")))
+}
+
+/// Takes one value; `what` names it in the error.
+pub fn take<T>(codec: &impl Codec<T>, what: &str, input: &mut Decoder) -> Result<T> {
+    codec
+        .decode(input)
+        .map_err(|error| error.context(format!("{what} could not be decoded")))
+}
+
+/// The first error of several steps, all of which were taken: descriptors that
+/// were put in can be had back from the task.
+pub fn all<const N: usize>(done: [Result<()>; N]) -> Result<()> {
+    done.into_iter().collect()
+}
+
+/// Takes the arguments of an entry, before any of its code runs.
+pub fn arguments<T>(
+    entry: &Entry,
+    call: &mut Call,
+    take: impl FnOnce(&mut Decoder) -> Result<T>,
+) -> Result<T> {
+    let input = call.args();
+    let taken = take(input).and_then(|taken| input.finish().map(|()| taken));
+    taken.map_err(|error| error.unstarted().with_entry(entry.path()))
+}
+
+/// The preloaded value that an entry refers to.
+pub fn state<'a, T: 'static>(entry: &Entry, call: &'a mut Call) -> Result<&'a mut T> {
+    call.state()
+        .map_err(|error| error.unstarted().with_entry(entry.path()))
+}
+
+/// Takes the result of an entry.
+pub fn returned<T>(codec: &impl Codec<T>, input: &mut Decoder) -> Result<T> {
+    let value = take(codec, "the result", input)?;
+    input.finish()?;
+    Ok(value)
+}
+
+/// What a preload returned.
+pub fn loaded<T, E: fmt::Display>(result: Result<T, E>) -> Result<T> {
+    // The alternate form of an `anyhow::Error` has the causes.
+    result.map_err(|error| Error::new(Kind::Preload, format!("{error:#}")))
+}
+
+/// The socket of a raw entry.
+pub fn connection(entry: &Entry, call: &mut Call) -> Result<UnixStream> {
+    arguments(entry, call, |input| input.take_fd().map(UnixStream::from))
+}

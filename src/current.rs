@@ -1,0 +1,94 @@
+//! The program itself as a template.
+
+use std::{io::Write, os::fd::OwnedFd};
+
+use crate::{
+    client::{Peer, Process},
+    error::{Error, Result},
+    server,
+    sys::{
+        fd,
+        fork::{self, Refusal, Side},
+        image, pidfd, signal, socket,
+    },
+};
+
+impl Process<()> {
+    /// Forks the program itself, as it is now, as a template: everything that
+    /// is loaded and computed so far is there in its forks.
+    ///
+    /// Costs what a `fork` of the program costs. Unlike other processes, this
+    /// one has the program's descriptors, because values in its memory own
+    /// them; those of this library are closed. It is a child of the program as
+    /// any other: `waitpid(-1)` sees it.
+    ///
+    /// # Errors
+    ///
+    /// The program has more than one thread: they are named. `fork` failed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # // The threads of a test program are more than one.
+    /// use std::sync::OnceLock;
+    ///
+    /// static TABLE: OnceLock<Vec<u32>> = OnceLock::new();
+    ///
+    /// #[zygote::entry]
+    /// fn look_up(n: usize) -> Option<u32> {
+    ///     TABLE.get()?.get(n).copied()
+    /// }
+    ///
+    /// fn main() -> zygote::Result<()> {
+    ///     TABLE.get_or_init(|| (0..1000).map(|n| n * n).collect());
+    ///     let process = zygote::Process::fork_current()?;
+    ///     assert_eq!(process.fork()?.run(look_up::task(9))?.join()?, Some(81));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn fork_current() -> Result<Self> {
+        let failed = |tried: &'static str| move |error| Error::os(tried, error).unstarted();
+        let (near, far) = socket::pair().map_err(failed("socketpair for a template failed"))?;
+        let program = fork::own_pid();
+        let owner = pidfd::open(program).map_err(failed("pidfd_open of the program failed"))?;
+        // What stands in the buffers would be written twice.
+        let _ = std::io::stdout().flush();
+        fork::flush_c();
+        let mask = signal::Mask::block();
+        match fork::fork() {
+            Ok(Side::Child) => become_template(near, far, owner, program),
+            Ok(Side::Parent { .. }) => {
+                mask.restore();
+                Ok(Self::from_peer(Peer::new(near, None)))
+            }
+            Err(refusal) => {
+                mask.restore();
+                Err(refused(refusal).unstarted())
+            }
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Os(error) => Error::os("fork of the program failed", error),
+        Refusal::Threads(names) => Error::invalid(format!(
+            "the program has more than one thread and must not be forked; the others are: {}. \
+             Call `fork_current` before they start, or use `Process::new`",
+            names.join(", ")
+        )),
+    }
+}
+
+fn become_template(near: OwnedFd, far: OwnedFd, owner: OwnedFd, program: i32) -> ! {
+    signal::reset_dispositions();
+    signal::die_with_parent();
+    if fork::parent() != program {
+        fork::exit(0);
+    }
+    drop(near);
+    fd::close_ours();
+    image::take_title_memory();
+    image::set_title(&format!("zygote: template of {program}"));
+    server::serve_copy(far, owner)
+}

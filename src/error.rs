@@ -1,0 +1,387 @@
+//! The one error type.
+
+use std::{error, fmt, io};
+
+use crate::exit::Exit;
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a process could not be started, or what became of a task instead of its
+/// result.
+///
+/// The kind is private; ask with the `is_…` methods. The text says what was
+/// tried and where; the cause, where the operating system gave one, is
+/// [`source`](error::Error::source).
+///
+/// # Examples
+///
+/// ```
+/// #[zygote::entry]
+/// fn fragile(n: u32) -> u32 {
+///     assert!(n < 10, "{n} is too much");
+///     n
+/// }
+///
+/// let error = fragile::spawn(11)?.join().unwrap_err();
+/// assert!(error.is_panic());
+/// assert!(error.to_string().contains("11 is too much"));
+/// # Ok::<(), zygote::Error>(())
+/// ```
+#[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Inner {
+    kind: Kind,
+    text: String,
+    source: Option<Source>,
+    unstarted: bool,
+    entry: Option<String>,
+    pid: Option<u32>,
+    exit: Option<Exit>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Kind {
+    /// The entry or the preload panicked.
+    Panic,
+    /// The worker ended without a result and without a signal.
+    Exit,
+    /// The worker was killed by a signal before it gave a result.
+    Signal,
+    /// A deadline passed.
+    Timeout,
+    /// The caller asked for something that cannot be.
+    Invalid,
+    /// The template died.
+    TemplateGone,
+    /// The other end of a channel is gone.
+    Disconnected,
+    /// A preload returned an error.
+    Preload,
+    /// What arrived is not what this library sends.
+    Protocol,
+    /// A call of the operating system failed.
+    Os,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            text: text.into(),
+            source: None,
+            unstarted: false,
+            entry: None,
+            pid: None,
+            exit: None,
+        }))
+    }
+
+    /// A call of the operating system that failed; `tried` says which.
+    pub(crate) fn os(tried: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::new(Kind::Os, tried).with_source(source.into())
+    }
+
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, text)
+    }
+
+    pub(crate) fn timeout(text: impl Into<String>) -> Self {
+        Self::new(Kind::Timeout, text)
+    }
+
+    pub(crate) fn with_source(mut self, source: io::Error) -> Self {
+        self.0.source = Some(Source::new(source));
+        self
+    }
+
+    /// Says in front of the text what failed on account of it.
+    pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
+        self.0.text = format!("{what}: {}", self.0.text);
+        self
+    }
+
+    /// No code of the entry ran.
+    pub(crate) fn unstarted(mut self) -> Self {
+        self.0.unstarted = true;
+        self
+    }
+
+    pub(crate) fn with_entry(mut self, entry: &str) -> Self {
+        self.0.entry.get_or_insert_with(|| entry.to_owned());
+        self
+    }
+
+    pub(crate) fn with_pid(mut self, pid: u32) -> Self {
+        self.0.pid = Some(pid);
+        self
+    }
+
+    pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
+        self.0.exit = Some(exit);
+        self
+    }
+
+    /// What was tried, without the entry and the process it is about.
+    pub(crate) fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The kind, and the errno of the cause or 0.
+    pub(crate) fn kind_and_code(&self) -> (Kind, i32) {
+        let code = self.0.source.as_ref().and_then(|source| source.code);
+        (self.0.kind, code.unwrap_or(0))
+    }
+
+    /// The worker, or the preload, panicked. The text has the message and the
+    /// place.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.0.kind == Kind::Panic
+    }
+
+    /// The worker left by itself without giving a result: `exit(n)`, `_exit`,
+    /// `exec` of another program. The code is in [`exit`](Self::exit).
+    #[must_use]
+    pub fn is_exit(&self) -> bool {
+        self.0.kind == Kind::Exit
+    }
+
+    /// A signal killed the worker before it gave a result. Which one is in
+    /// [`exit`](Self::exit).
+    #[must_use]
+    pub fn is_signal(&self) -> bool {
+        self.0.kind == Kind::Signal
+    }
+
+    /// A deadline passed first.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// The request itself cannot be carried out: an unknown or ambiguous name,
+    /// a value that cannot be encoded or decoded, a handle from before a fork,
+    /// a template with more than one thread.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.0.kind == Kind::Invalid
+    }
+
+    /// The template died. The next spawn on the default template starts a new
+    /// one.
+    #[must_use]
+    pub fn is_template_gone(&self) -> bool {
+        self.0.kind == Kind::TemplateGone
+    }
+
+    /// The other end of a channel is gone.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.0.kind == Kind::Disconnected
+    }
+
+    /// No code of the entry ran: it is safe to try again.
+    #[must_use]
+    pub fn is_unstarted(&self) -> bool {
+        self.0.unstarted
+    }
+
+    /// How the worker ended, where that is known.
+    #[must_use]
+    pub fn exit(&self) -> Option<&Exit> {
+        self.0.exit.as_ref()
+    }
+
+    /// The process id of the worker it is about.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.0.pid
+    }
+
+    /// The full path of the entry it is about.
+    #[must_use]
+    pub fn entry(&self) -> Option<&str> {
+        self.0.entry.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.entry, self.0.pid) {
+            (Some(entry), Some(pid)) => write!(f, "{entry} in process {pid}: ")?,
+            (Some(entry), None) => write!(f, "{entry}: ")?,
+            (None, Some(pid)) => write!(f, "process {pid}: ")?,
+            (None, None) => {}
+        }
+        f.write_str(&self.0.text)
+    }
+}
+
+/// What `main` and `unwrap` print: the text, then the cause.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        if let Some(source) = &self.0.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl From<io::Error> for Error {
+    /// An error that was one of ours before it became an `io::Error` is taken
+    /// out again.
+    fn from(error: io::Error) -> Self {
+        if error.get_ref().is_some_and(|inner| inner.is::<Self>()) {
+            let inner = error.into_inner().map(|inner| inner.downcast::<Self>());
+            return match inner {
+                Some(Ok(own)) => *own,
+                _ => Self::new(Kind::Os, "an I/O error lost its cause"),
+            };
+        }
+        Self::os("an I/O operation failed", error)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match (&error.0.source, error.0.kind) {
+            (_, Kind::Timeout) => io::ErrorKind::TimedOut,
+            (_, Kind::Invalid) => io::ErrorKind::InvalidInput,
+            (_, Kind::Protocol) => io::ErrorKind::InvalidData,
+            (_, Kind::Disconnected) => io::ErrorKind::BrokenPipe,
+            (Some(source), _) => source.kind(),
+            (None, _) => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// An `io::Error` that can be cloned and sent to another process: code, kind
+/// and text.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Source {
+    code: Option<i32>,
+    kind: u8,
+    text: String,
+}
+
+/// The kinds that keep their identity on the way; any other arrives as `Other`.
+/// A kind's place in this list is its number on the wire.
+const KINDS: [io::ErrorKind; 23] = [
+    io::ErrorKind::Other,
+    io::ErrorKind::NotFound,
+    io::ErrorKind::PermissionDenied,
+    io::ErrorKind::ConnectionRefused,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::NotConnected,
+    io::ErrorKind::AddrInUse,
+    io::ErrorKind::AddrNotAvailable,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::AlreadyExists,
+    io::ErrorKind::WouldBlock,
+    io::ErrorKind::InvalidInput,
+    io::ErrorKind::InvalidData,
+    io::ErrorKind::TimedOut,
+    io::ErrorKind::WriteZero,
+    io::ErrorKind::Interrupted,
+    io::ErrorKind::Unsupported,
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::OutOfMemory,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkUnreachable,
+    io::ErrorKind::StorageFull,
+];
+
+impl Source {
+    #[expect(clippy::needless_pass_by_value, reason = "it replaces the original")]
+    pub(crate) fn new(error: io::Error) -> Self {
+        let kind = KINDS.iter().position(|kind| *kind == error.kind());
+        Self {
+            code: error.raw_os_error(),
+            kind: kind.and_then(|at| u8::try_from(at).ok()).unwrap_or(0),
+            text: error.to_string(),
+        }
+    }
+
+    pub(crate) fn from_parts(code: Option<i32>, kind: u8, text: String) -> Self {
+        Self { code, kind, text }
+    }
+
+    pub(crate) fn into_parts(self) -> (Option<i32>, u8, String) {
+        (self.code, self.kind, self.text)
+    }
+
+    fn kind(&self) -> io::ErrorKind {
+        match self.code {
+            Some(code) => io::Error::from_raw_os_error(code).kind(),
+            None => KINDS.get(usize::from(self.kind)).copied().unwrap_or(KINDS[0]),
+        }
+    }
+
+    pub(crate) fn into_io(self) -> io::Error {
+        match self.code {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.kind(), self.text),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl error::Error for Source {}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn survives_the_way_through_io_error() {
+        let error = Error::timeout("no result within 5 ms").with_pid(7);
+        let io = io::Error::from(error);
+        assert_eq!(io.kind(), io::ErrorKind::TimedOut);
+        let back = Error::from(io);
+        assert!(back.is_timeout());
+        assert_eq!(back.pid(), Some(7));
+    }
+
+    #[test]
+    fn says_what_was_tried_and_keeps_the_cause() {
+        let cause = io::Error::from_raw_os_error(libc::EMFILE);
+        let error = Error::os("socketpair for a new process failed", cause).unstarted();
+        assert_eq!(error.to_string(), "socketpair for a new process failed");
+        assert!(error.is_unstarted());
+        assert!(error.source().unwrap().to_string().contains("os error 24"));
+        assert!(format!("{error:?}").contains("os error 24"));
+    }
+
+    #[test]
+    fn every_kind_of_io_error_keeps_its_kind_and_text() {
+        for kind in KINDS {
+            let back = Source::new(io::Error::new(kind, "why")).into_io();
+            assert_eq!((back.kind(), back.to_string()), (kind, "why".to_owned()));
+        }
+        let os = Source::new(io::Error::from_raw_os_error(libc::ENOENT)).into_io();
+        assert_eq!(os.raw_os_error(), Some(libc::ENOENT));
+    }
+}

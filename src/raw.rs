@@ -1,0 +1,94 @@
+//! The raw layer's arguments: octets and descriptors, in the order sent.
+
+use std::{cell::RefCell, os::fd::OwnedFd};
+
+/// One raw argument.
+#[derive(Debug)]
+pub enum Arg {
+    /// What [`Process::send_arg`](crate::Process::send_arg) sent.
+    Bytes(Vec<u8>),
+    /// What [`Process::send_fd`](crate::Process::send_fd) sent; close-on-exec.
+    Fd(OwnedFd),
+}
+
+/// The raw arguments of a process, in the order they were sent.
+///
+/// An ordinary iterator; what is not taken out is dropped with it, descriptors
+/// closed.
+#[derive(Debug, Default)]
+pub struct Args(std::vec::IntoIter<Arg>);
+
+impl Iterator for Args {
+    type Item = Arg;
+
+    fn next(&mut self) -> Option<Arg> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Args {}
+
+thread_local! {
+    /// What this process was sent and nobody has taken.
+    static HELD: RefCell<Vec<Arg>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes, and clears, the raw arguments sent to this process so far.
+///
+/// For a preload that wants them before any worker is forked; a worker forked
+/// afterwards has only those sent later. An entry may call it too. In the
+/// program itself, and in a thread other than the entry's, there are none.
+///
+/// # Examples
+///
+/// ```
+/// use zygote::{Arg, Process};
+///
+/// #[zygote::preload]
+/// fn configure() -> Vec<u8> {
+///     zygote::take_args()
+///         .filter_map(|arg| match arg {
+///             Arg::Bytes(bytes) => Some(bytes),
+///             Arg::Fd(_) => None,
+///         })
+///         .flatten()
+///         .collect()
+/// }
+///
+/// #[zygote::entry]
+/// fn show(config: &Vec<u8>) -> (Vec<u8>, usize) {
+///     (config.clone(), zygote::take_args().len())
+/// }
+///
+/// let process = Process::new()?;
+/// process.send_arg("verbose")?.send_arg("=1")?;
+/// let process = process.preload(configure::task())?;
+/// assert_eq!(show::spawn(&process)?.join()?, (b"verbose=1".to_vec(), 0));
+/// # Ok::<(), zygote::Error>(())
+/// ```
+#[must_use]
+pub fn take_args() -> Args {
+    Args(HELD.take().into_iter())
+}
+
+/// Puts an argument at the end of this process's list.
+pub(crate) fn hold(arg: Arg) {
+    HELD.with_borrow_mut(|held| held.push(arg));
+}
+
+/// The numbers of the descriptors in the list.
+pub(crate) fn held_fds() -> Vec<i32> {
+    use std::os::fd::AsRawFd;
+    HELD.with_borrow(|held| {
+        held.iter()
+            .filter_map(|arg| match arg {
+                Arg::Fd(fd) => Some(fd.as_raw_fd()),
+                Arg::Bytes(_) => None,
+            })
+            .collect()
+    })
+}

@@ -1,0 +1,195 @@
+//! The children of a template: reaped by process id, reported to the owner.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use crate::{
+    sys::{
+        pidfd::{self, Reaped},
+        poll::Deadline,
+        signal::{self, ChildSignals},
+    },
+    wire::{
+        frame::{Fate, Head, Kind, Report},
+        link::{self, Trouble},
+    },
+};
+
+/// How long after an exit the others are looked at. SIGCHLD is not queued: of
+/// two that end together one may be missed.
+const SWEEP: Duration = Duration::from_millis(5);
+
+/// The most reports in one frame.
+const BATCH: usize = 64;
+
+/// The children of this process, and what has not been reported about them.
+#[derive(Debug)]
+pub(super) struct Family {
+    signals: ChildSignals,
+    /// By process id; an ordered map, because a hashed one would give every
+    /// worker the same `HashMap` keys.
+    children: BTreeMap<i32, Child>,
+    reports: VecDeque<Report>,
+    sweep: Option<Deadline>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Child {
+    id: u64,
+    /// Nobody asks about it any more.
+    forgotten: bool,
+    /// Killed on request; gone in a moment.
+    discarded: bool,
+}
+
+impl Family {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            signals: ChildSignals::new()?,
+            children: BTreeMap::new(),
+            reports: VecDeque::new(),
+            sweep: None,
+        })
+    }
+
+    pub(super) fn signals(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+
+    /// When [`reap`](Self::reap) should run though no signal has come.
+    pub(super) fn wake(&self) -> Deadline {
+        self.sweep.unwrap_or(Deadline::NEVER)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    pub(super) fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    pub(super) fn add(&mut self, pid: i32, id: u64) {
+        let child = Child {
+            id,
+            forgotten: false,
+            discarded: false,
+        };
+        self.children.insert(pid, child);
+    }
+
+    /// A child that was asked for and cannot be.
+    pub(super) fn unborn(&mut self, id: u64, code: i32) {
+        self.reports.push_back(Report {
+            child: id,
+            fate: Fate::Unborn { code },
+        });
+    }
+
+    /// Takes the status of the children that have ended.
+    pub(super) fn reap(&mut self) {
+        while let Some(pid) = self.signals.next() {
+            // Another child's, when this one's came together with it.
+            if let Some(ended) = pidfd::reap(pid, false) {
+                self.ended(ended);
+            }
+            self.sweep = Some(Deadline::NEVER.within(SWEEP));
+        }
+        if self.sweep.is_some_and(Deadline::passed) {
+            self.sweep = None;
+            while let Some(ended) = pidfd::reap(-1, false) {
+                self.ended(ended);
+            }
+        }
+    }
+
+    /// Looks at one child, whatever the signals say.
+    pub(super) fn look_at(&mut self, id: u64) {
+        if let Some(pid) = self.pid_of(id) {
+            if let Some(ended) = pidfd::reap(pid, false) {
+                self.ended(ended);
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Reaped) {
+        let Some(child) = self.children.remove(&ended.pid) else {
+            return;
+        };
+        if !child.forgotten {
+            let (status, rusage) = (ended.status, ended.rusage);
+            self.reports.push_back(Report {
+                child: child.id,
+                fate: Fate::Ended { status, rusage },
+            });
+        }
+    }
+
+    pub(super) fn forget(&mut self, ids: impl Iterator<Item = u64>) {
+        for id in ids {
+            self.reports.retain(|report| report.child != id);
+            if let Some(child) = self.pid_of(id).and_then(|pid| self.children.get_mut(&pid)) {
+                child.forgotten = true;
+            }
+        }
+    }
+
+    /// Kills children that nobody wants.
+    pub(super) fn discard(&mut self, ids: impl Iterator<Item = u64>) {
+        for id in ids {
+            let Some(pid) = self.pid_of(id) else { continue };
+            // It is in the list, so it was not waited for.
+            let _ = signal::kill_child(pid, libc::SIGKILL);
+            if let Some(child) = self.children.get_mut(&pid) {
+                child.forgotten = true;
+                child.discarded = true;
+            }
+        }
+    }
+
+    /// Waits for the discarded ones; says whether no child is left.
+    pub(super) fn settle(&mut self) -> bool {
+        let discarded: Vec<i32> = self
+            .children
+            .iter()
+            .filter_map(|(pid, child)| child.discarded.then_some(*pid))
+            .collect();
+        for pid in discarded {
+            // Killed while it waited for a task, so this is short.
+            if let Some(ended) = pidfd::reap(pid, true) {
+                self.ended(ended);
+            }
+        }
+        let others: Vec<i32> = self.children.keys().copied().collect();
+        for pid in others {
+            if let Some(ended) = pidfd::reap(pid, false) {
+                self.ended(ended);
+            }
+        }
+        self.children.is_empty()
+    }
+
+    /// Sends what there is to report, as far as the socket takes it: a template
+    /// never waits for its owner.
+    pub(super) fn report(&mut self, socket: BorrowedFd<'_>) {
+        while !self.reports.is_empty() {
+            let count = self.reports.len().min(BATCH);
+            let batch: Vec<Report> = self.reports.iter().take(count).copied().collect();
+            let head = Head::new(Kind::Exits, 0);
+            match link::send(socket, head, &[&Report::encode(&batch)], &[], false) {
+                Ok(()) => drop(self.reports.drain(..count)),
+                Err(Trouble::Busy) => return,
+                // Nobody is there to be told.
+                Err(_) => self.reports.clear(),
+            }
+        }
+    }
+
+    fn pid_of(&self, id: u64) -> Option<i32> {
+        let mut children = self.children.iter();
+        children.find(|(_, child)| child.id == id).map(|(pid, _)| *pid)
+    }
+}

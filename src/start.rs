@@ -1,0 +1,48 @@
+//! What the hook before `main` leaves for the program.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::sys::epoch;
+
+/// Set by the hook when it ran in a program that it may act in.
+static IN_EXECUTABLE: AtomicBool = AtomicBool::new(false);
+
+/// The program's end of the early template's socket, and the epoch it is of.
+static EARLY: Mutex<Option<(OwnedFd, u64)>> = Mutex::new(None);
+
+/// The environment variable that asks a program to be a server. With the
+/// version: two versions of this crate may be in one binary.
+#[cfg(feature = "exec")]
+pub(crate) const VARIABLE: &str = "ZYGOTE_0_1_SERVER";
+
+/// The hook ran, in the main executable.
+pub(crate) fn mark_hooked() {
+    IN_EXECUTABLE.store(true, Ordering::Relaxed);
+}
+
+/// Whether executing the binary again would reach the hook: not in a shared
+/// object inside somebody else's program.
+#[cfg(feature = "exec")]
+pub(crate) fn is_hooked() -> bool {
+    IN_EXECUTABLE.load(Ordering::Relaxed)
+}
+
+/// Leaves the socket of the early template.
+pub(crate) fn leave_early(socket: OwnedFd) {
+    let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    *early = Some((socket, epoch::current()));
+}
+
+/// Takes the socket of the early template, once, and only in the process that
+/// it was left for.
+pub(crate) fn take_early() -> Option<OwnedFd> {
+    let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (socket, of) = early.take()?;
+    (of == epoch::current()).then_some(socket)
+}

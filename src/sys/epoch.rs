@@ -1,0 +1,100 @@
+//! Whether this process is still the one that made a handle.
+//!
+//! A plain `fork` of the program copies every handle, and two processes that
+//! speak on one socket corrupt its stream. The number kept here is another one
+//! in every copy, at the cost of reading one word: it stands on a page that the
+//! kernel empties in the child of a fork.
+
+use std::{
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
+};
+
+/// The page, or null while there is none.
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+
+/// The last number given out. Copied by a fork, so numbers of a copy are always
+/// greater than those it inherited.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// A number that stays the same while this process lives, and that none of the
+/// processes it was forked from had.
+pub(crate) fn current() -> u64 {
+    let page = page();
+    let Some(page) = page else {
+        return u64::from(std::process::id());
+    };
+    let epoch = page.load(Ordering::Relaxed);
+    if epoch != 0 {
+        return epoch;
+    }
+    let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    match page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => next,
+        Err(other) => other,
+    }
+}
+
+/// The page; `None` when the kernel gives none (then the process id serves,
+/// which costs a system call and is as good until ids are reused).
+fn page() -> Option<&'static AtomicU64> {
+    let mut page = PAGE.load(Ordering::Acquire);
+    if page.is_null() {
+        let new = map();
+        if new.is_null() {
+            return None;
+        }
+        page = match PAGE.compare_exchange(
+            ptr::null_mut(),
+            new,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => new,
+            // Two threads came first at the same time: the other's page
+            // counts, ours stays mapped and unused.
+            Err(other) => other,
+        };
+    }
+    // SAFETY: `page` came from `map`, which returns null or the start of a
+    // readable, writable, zeroed page that is never unmapped.
+    Some(unsafe { &*page })
+}
+
+fn map() -> *mut AtomicU64 {
+    const LENGTH: usize = 4096;
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice
+    // touches no existing memory.
+    let page = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            LENGTH,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if page == libc::MAP_FAILED {
+        return ptr::null_mut();
+    }
+    // SAFETY: advice on the page that was mapped just above.
+    let wiped = unsafe { libc::madvise(page, LENGTH, libc::MADV_WIPEONFORK) };
+    if wiped != 0 {
+        // SAFETY: the page was mapped above and nobody else has its address.
+        unsafe { libc::munmap(page, LENGTH) };
+        return ptr::null_mut();
+    }
+    page.cast()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_number_stays() {
+        let first = super::current();
+        let other = std::thread::spawn(super::current).join().unwrap();
+        assert_ne!(first, 0);
+        assert_eq!(first, other);
+    }
+}

@@ -1,0 +1,222 @@
+//! Descriptors: our own, sealed memory, and closing everything else.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+        unix::fs::FileExt,
+    },
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, SealFlag, fcntl},
+    sys::memfd::{MFdFlags, memfd_create},
+};
+
+use super::check;
+
+/// Which descriptor numbers below 65,536 this library holds in this process.
+///
+/// `Process::fork_current` copies the program with all its descriptors and must
+/// close those that are ours, while copies of our handles still name them. So
+/// this table, not the handle, decides who closes: whoever takes the bit out.
+/// Lock-free, because a fork may copy it at any moment.
+static OURS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+/// A descriptor of this library's own in the user's program.
+#[derive(Debug)]
+pub(crate) struct Ours(Option<OwnedFd>);
+
+impl Ours {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        if let Some((word, bit)) = place(fd.as_raw_fd()) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        Self(Some(fd))
+    }
+}
+
+impl AsFd for Ours {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.0 {
+            Some(fd) => fd.as_fd(),
+            // Only `drop` takes it.
+            None => unreachable!("a descriptor is used after it was dropped"),
+        }
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let Some(fd) = self.0.take() else { return };
+        let Some((word, bit)) = place(fd.as_raw_fd()) else {
+            return;
+        };
+        if word.fetch_and(!bit, Ordering::Relaxed) & bit == 0 {
+            // Closed by `close_ours`: the number may be somebody else's now.
+            let _ = fd.into_raw_fd();
+        }
+    }
+}
+
+fn place(fd: RawFd) -> Option<(&'static AtomicU64, u64)> {
+    let fd = usize::try_from(fd).ok()?;
+    Some((OURS.get(fd / 64)?, 1 << (fd % 64)))
+}
+
+/// Closes every descriptor that this library holds.
+pub(crate) fn close_ours() {
+    for (index, word) in OURS.iter().enumerate() {
+        let mut bits = word.load(Ordering::Relaxed);
+        while bits != 0 {
+            let bit = bits.trailing_zeros();
+            bits &= bits - 1;
+            let number = index * 64 + bit as usize;
+            let Ok(fd) = RawFd::try_from(number) else { continue };
+            if word.fetch_and(!(1 << bit), Ordering::Relaxed) & (1 << bit) != 0 {
+                // SAFETY: the bit said that an `Ours` holds this number, and
+                // taking the bit out keeps that `Ours` from closing it again.
+                drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+    }
+}
+
+/// Closes every descriptor above 2 whose number is not in `keep`.
+///
+/// # Safety
+///
+/// No live object may own a descriptor that is not in `keep`, or it must never
+/// be used or dropped again.
+pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
+    keep.sort_unstable();
+    let mut first: libc::c_uint = 3;
+    for &fd in keep.iter().filter(|fd| **fd > 2) {
+        let fd = fd.cast_unsigned();
+        if fd > first {
+            close_from_to(first, fd - 1);
+        }
+        first = first.max(fd + 1);
+    }
+    close_from_to(first, libc::c_uint::MAX);
+}
+
+/// `close_range(first, last, 0)`, by hand where the kernel has none (before
+/// 5.9) or a filter denies it.
+fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: close_range reads no memory; `close_others`' caller answers for
+    // the descriptors.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 {
+        return;
+    }
+    let mut limit: libc::rlimit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: getrlimit writes the struct it is given.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let end = match std::fs::read_dir("/proc/self/fd") {
+        // One more than the highest open number.
+        Ok(open) => open
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .max()
+            .map_or(first, |highest: libc::c_uint| highest.saturating_add(1)),
+        Err(_) => libc::c_uint::try_from(limit.rlim_cur).unwrap_or(1 << 20),
+    };
+    for fd in first..end.min(last.saturating_add(1)) {
+        // SAFETY: as above, the caller answers for the descriptors.
+        unsafe { libc::close(fd.cast_signed()) };
+    }
+}
+
+/// The numbers above 2 that are open, from /proc or by asking for each.
+pub(crate) fn open_numbers() -> Vec<RawFd> {
+    let is_open = |fd: &RawFd| {
+        // SAFETY: F_GETFD reads a flag and touches no memory.
+        unsafe { libc::fcntl(*fd, libc::F_GETFD) >= 0 }
+    };
+    match std::fs::read_dir("/proc/self/fd") {
+        Ok(open) => open
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect::<Vec<RawFd>>()
+            .into_iter()
+            // The directory itself was open only while it was read.
+            .filter(|fd| *fd > 2 && is_open(fd))
+            .collect(),
+        Err(_) => (3..4096).filter(is_open).collect(),
+    }
+}
+
+/// Opens `/dev/null` on each of 0, 1 and 2 that is closed, as the Rust runtime
+/// does before `main`. Where it cannot be opened, a pipe's end stands there.
+pub(crate) fn fill_standard() {
+    for fd in 0..3 {
+        // SAFETY: F_GETFD reads a flag and touches no memory.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0 {
+            continue;
+        }
+        // The lowest free number is `fd`: those below are open by now.
+        // SAFETY: the path is a string literal that ends in NUL.
+        let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        if null < 0 {
+            let mut ends = [0; 2];
+            // SAFETY: pipe writes two numbers into the array it is given.
+            if unsafe { libc::pipe(ends.as_mut_ptr()) } == 0 && ends[1] > 2 {
+                // SAFETY: this end was made just above and nobody has it.
+                unsafe { libc::close(ends[1]) };
+            }
+        }
+    }
+}
+
+/// Lends a descriptor of a number that a caller vouches for by contract of a
+/// trait that speaks in numbers.
+pub(crate) fn lend<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
+    // SAFETY: F_GETFD reads a flag and touches no memory.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    // SAFETY: the number is open, as the line above has seen; it is used for
+    // one call of sendmsg before the caller gets control back.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Anonymous memory with these bytes that nobody can change or shrink:
+/// `memfd_create(2)` with seals.
+pub(crate) fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create(c"zygote", flags)?);
+    for part in parts {
+        file.write_all(part)?;
+    }
+    fcntl(&file, FcntlArg::F_ADD_SEALS(FIXED | SealFlag::F_SEAL_SEAL))?;
+    Ok(file.into())
+}
+
+/// What makes the length and the bytes final.
+const FIXED: SealFlag = SealFlag::F_SEAL_SHRINK
+    .union(SealFlag::F_SEAL_GROW)
+    .union(SealFlag::F_SEAL_WRITE);
+
+/// The bytes of [`sealed`] memory; `None` when it is not sealed or not `length`
+/// long.
+pub(crate) fn read_sealed(fd: OwnedFd, length: u64) -> io::Result<Option<Vec<u8>>> {
+    let seals = match fcntl(&fd, FcntlArg::F_GET_SEALS) {
+        Ok(seals) => SealFlag::from_bits_truncate(seals),
+        Err(Errno::EINVAL) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let file = File::from(fd);
+    if !seals.contains(FIXED) || file.metadata()?.len() != length {
+        return Ok(None);
+    }
+    let Ok(length) = usize::try_from(length) else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| io::Error::from(Errno::ENOMEM))?;
+    bytes.resize(length, 0);
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(Some(bytes))
+}

@@ -1,0 +1,121 @@
+//! New processes and their end.
+
+use std::{ffi::c_void, fs, io};
+
+use super::check;
+
+/// Which side of a fork this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Parent { child: i32 },
+    Child,
+}
+
+/// Why there was no fork.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// There are other threads, of these names.
+    Threads(Vec<String>),
+    /// `fork(2)` failed.
+    Os(io::Error),
+}
+
+/// `fork(2)` of the C library, in a process with one thread.
+///
+/// The C library's, not the bare system call: allocators and the cached thread
+/// id need its handlers.
+pub(crate) fn fork() -> Result<Side, Refusal> {
+    if !is_single_threaded() {
+        return Err(Refusal::Threads(other_threads()));
+    }
+    // SAFETY: this is the only thread, so no lock and no half-done change of
+    // another thread is copied; the child may do whatever the parent may.
+    match check(unsafe { libc::fork() }) {
+        Ok(0) => Ok(Side::Child),
+        Ok(child) => Ok(Side::Parent { child }),
+        Err(error) => Err(Refusal::Os(error)),
+    }
+}
+
+/// Whether this is the only thread, by one system call: `unshare(CLONE_VM)`
+/// does nothing in a process with one thread and is refused in any other.
+pub(crate) fn is_single_threaded() -> bool {
+    // SAFETY: with one thread it changes nothing, with more it fails.
+    if unsafe { libc::unshare(libc::CLONE_VM) } == 0 {
+        return true;
+    }
+    if io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
+        return false;
+    }
+    // A filter denies unshare, as container runtimes' do. Without /proc as
+    // well there is nothing left to ask: then it is taken for single.
+    fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
+}
+
+/// The names of the threads other than the first.
+pub(crate) fn other_threads() -> Vec<String> {
+    let first = std::process::id().to_string();
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    tasks
+        .filter_map(Result::ok)
+        .filter(|task| task.file_name() != first.as_str())
+        .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok())
+        .map(|name| name.trim_end().to_owned())
+        .collect()
+}
+
+/// Forks this process, before `main`, into one that runs `body` and sends no
+/// signal at its end: `clone(2)` without an exit signal. The child is invisible
+/// to `waitpid(-1)`, raises no SIGCHLD and keeps its status whatever the
+/// disposition of SIGCHLD is.
+///
+/// The child goes on below the present frame on the same stack: the main stack,
+/// which grows as a program's does. (The address space is copied, so the two do
+/// not meet.)
+pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
+    extern "C" fn enter(body: *mut c_void) -> libc::c_int {
+        // SAFETY: the pointer is the `fn() -> !` that `clone_silent` was given.
+        let body: fn() -> ! = unsafe { std::mem::transmute(body) };
+        body()
+    }
+    /// Room for the frames of `clone` itself in the parent.
+    const BELOW: usize = 16 * 1024;
+
+    let mut here = 0_u8;
+    let top = (&raw mut here).wrapping_sub(BELOW);
+    let top = top.wrapping_sub(top.addr() % 64);
+    // SAFETY: the child gets a copy of this address space (no CLONE_VM), so the
+    // stack below this frame is free for it; the kernel grows it on demand.
+    let pid = unsafe { libc::clone(enter, top.cast(), 0, body as *mut c_void) };
+    check(pid)
+}
+
+/// `_exit(2)`: no destructors, no exit handlers; those belong to the program.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: it has no conditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Flushes the C library's open streams.
+pub(crate) fn flush_c() {
+    // SAFETY: a null stream means all of them, and this is between two user
+    // functions, not inside one.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+/// Lets the others run first.
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
+}
+
+/// The process that forked this one.
+pub(crate) fn parent() -> i32 {
+    nix::unistd::getppid().as_raw()
+}
+
+/// This process.
+pub(crate) fn own_pid() -> i32 {
+    nix::unistd::getpid().as_raw()
+}

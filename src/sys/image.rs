@@ -1,0 +1,232 @@
+//! The running executable: its constructors, arguments and title.
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    ptr, slice,
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+};
+
+/// A constructor as the loader calls it.
+pub(crate) type Constructor =
+    extern "C" fn(argc: c_int, argv: *const *const c_char, envp: *const *const c_char);
+
+// `__init_array_end` is the linker's. Weak: a linker that does not define it
+// leaves null. Hidden: in a shared object it is that object's own.
+std::arch::global_asm!(
+    ".weak __init_array_end",
+    ".hidden __init_array_end",
+    ".pushsection .data.rel.ro.zygote_init_array_end, \"aw\"",
+    ".balign 8",
+    ".hidden zygote_0_1_init_array_end",
+    ".globl zygote_0_1_init_array_end",
+    "zygote_0_1_init_array_end:",
+    ".quad __init_array_end",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    static zygote_0_1_init_array_end: *const Constructor;
+    static mut environ: *mut *mut c_char;
+}
+
+/// Runs the constructors that stand after `slot` in the init array, which the
+/// loader will not call in a process that does not return from `slot`.
+pub(crate) fn run_constructors_after(slot: &'static Constructor) {
+    // SAFETY: the symbol is defined above, initialised by the linker and
+    // never written.
+    let end = unsafe { zygote_0_1_init_array_end };
+    let mut next = ptr::from_ref(slot).wrapping_add(1);
+    let (argc, argv) = arguments();
+    // SAFETY: `environ` is set before any constructor runs, and only this
+    // thread exists.
+    let envp = unsafe { environ };
+    while next < end {
+        // SAFETY: `slot` lies in the init array and `end` is its end, so
+        // between them are function pointers of the loader's table.
+        let constructor = unsafe { *next };
+        // Linkers may leave 0 or −1 in the place of a function.
+        if !matches!((constructor as *const c_void).addr(), 0 | usize::MAX) {
+            constructor(argc, argv.cast(), envp.cast_const().cast());
+        }
+        next = next.wrapping_add(1);
+    }
+}
+
+/// Whether `object` is part of the main executable and not of a shared object.
+pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
+    extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+        // SAFETY: dl_iterate_phdr passes a valid info.
+        let info = unsafe { &*info };
+        // SAFETY: `found` is the pair that `is_in_executable` passed.
+        let found = unsafe { &mut *found.cast::<(usize, bool)>() };
+        // SAFETY: the info says how many headers there are.
+        let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+        #[expect(clippy::cast_possible_truncation, reason = "addresses, on 64 bits")]
+        let covers = |header: &libc::Elf64_Phdr| {
+            let start = (info.dlpi_addr + header.p_vaddr) as usize;
+            header.p_type == libc::PT_LOAD
+                && (start..start + header.p_memsz as usize).contains(&found.0)
+        };
+        found.1 = headers.iter().any(covers);
+        1 // the executable comes first; look no further
+    }
+    let mut found = (ptr::from_ref(object).addr(), false);
+    // SAFETY: the callback gets the pointer to `found`, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut found).cast()) };
+    found.1
+}
+
+/// Whether the program runs with more privileges than its caller (set-user-id,
+/// file capabilities).
+pub(crate) fn is_privileged() -> bool {
+    // SAFETY: it takes a number and touches no memory of ours.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The value of an environment variable, for use before `main`.
+#[cfg(feature = "exec")]
+pub(crate) fn variable(name: &CStr) -> Option<&'static str> {
+    // SAFETY: the name ends in NUL; there is only this thread.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: getenv gave a string that ends in NUL; what it points to stays:
+    // before `main` nobody frees the environment.
+    unsafe { CStr::from_ptr(value) }.to_str().ok()
+}
+
+/// Takes a variable out of the environment, before `main`.
+#[cfg(feature = "exec")]
+pub(crate) fn remove_variable(name: &CStr) {
+    // SAFETY: the name ends in NUL; there is only this thread.
+    unsafe { libc::unsetenv(name.as_ptr()) };
+}
+
+/// The arguments as the loader passed them (glibc), see [`arguments`].
+static ARGC: AtomicUsize = AtomicUsize::new(0);
+static ARGV: AtomicPtr<*mut c_char> = AtomicPtr::new(ptr::null_mut());
+
+/// Remembers what the hook was called with. musl calls constructors without
+/// arguments, so there it is not read.
+pub(crate) fn remember_arguments(argc: c_int, argv: *const *const c_char) {
+    if cfg!(target_env = "gnu") {
+        ARGC.store(usize::try_from(argc).unwrap_or(0), Ordering::Relaxed);
+        ARGV.store(argv.cast_mut().cast(), Ordering::Relaxed);
+    }
+}
+
+/// The program's argument vector: from the hook, or found in front of the
+/// environment, where the kernel puts it.
+fn arguments() -> (c_int, *mut *mut c_char) {
+    let (mut argc, mut argv) = (ARGC.load(Ordering::Relaxed), ARGV.load(Ordering::Relaxed));
+    if argv.is_null() {
+        (argc, argv) = arguments_before_environment().unwrap_or((0, ptr::null_mut()));
+    }
+    (c_int::try_from(argc).unwrap_or(0), argv)
+}
+
+/// The kernel lays out: the count, the argument pointers, null, the environment
+/// pointers, null, …, the strings. Walks back from the environment; `None` when
+/// that was moved to the heap already.
+fn arguments_before_environment() -> Option<(usize, *mut *mut c_char)> {
+    const MOST: usize = 1 << 16;
+    // SAFETY: it takes a number; the kernel's random bytes lie on the stack.
+    let random = unsafe { libc::getauxval(libc::AT_RANDOM) };
+    // SAFETY: `environ` is a word that the C library set.
+    let envp = unsafe { environ };
+    let above = usize::try_from(random).ok()?.checked_sub(envp.addr())?;
+    if envp.is_null() || above > MOST * size_of::<usize>() {
+        return None;
+    }
+    for count in 0..MOST {
+        let argv = envp.wrapping_sub(count + 1);
+        // SAFETY: `envp` is in the kernel's block on the stack (checked
+        // above), which begins with the count that ends this walk.
+        let before = unsafe { *argv.wrapping_sub(1) };
+        if before.addr() == count {
+            return Some((count, argv));
+        }
+    }
+    None
+}
+
+/// The memory of the argument and environment strings, when the title may stand
+/// there.
+static TITLE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+static TITLE_LENGTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Makes the memory of the argument and environment strings free for a title,
+/// and copies the strings elsewhere, so that `std::env` goes on working. Once,
+/// in a template, before anything else runs there.
+pub(crate) fn take_title_memory() {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let (_, argv) = arguments();
+    if argv.is_null() {
+        return;
+    }
+    // SAFETY: `argv` is the loader's: pointers up to a null.
+    let start = unsafe { *argv };
+    let mut end = start;
+    // SAFETY: as above, and there is only this thread.
+    unsafe { move_strings(argv, &mut end) };
+    // SAFETY: it is set before any constructor runs, and there is only this
+    // thread.
+    let envp = unsafe { environ };
+    // SAFETY: `environ` ends in null, and there is only this thread.
+    unsafe { move_strings(envp, &mut end) };
+    let length = end.addr().saturating_sub(start.addr());
+    if length == 0 {
+        return;
+    }
+    // SAFETY: the strings stood from `start` to `end` without a gap, and
+    // nothing points to them any more.
+    unsafe { ptr::write_bytes(start.cast::<u8>(), 0, length) };
+    TITLE.store(start.cast(), Ordering::Relaxed);
+    TITLE_LENGTH.store(length, Ordering::Relaxed);
+}
+
+/// Moves the strings of a list to the heap, as long as each begins where the
+/// one before ended; `end` is that place.
+///
+/// # Safety
+///
+/// `list` must be null-terminated, writable and used by this thread only.
+unsafe fn move_strings(mut list: *mut *mut c_char, end: &mut *mut c_char) {
+    if list.is_null() {
+        return;
+    }
+    loop {
+        // SAFETY: the caller promises a null-terminated list.
+        let string = unsafe { *list };
+        if string.is_null() || string != *end {
+            return;
+        }
+        // SAFETY: every pointer of the list is to a string that ends in NUL.
+        let text = unsafe { CStr::from_ptr(string) };
+        *end = string.wrapping_add(text.to_bytes_with_nul().len());
+        // SAFETY: the caller promises that the list may be written.
+        unsafe { *list = text.to_owned().into_raw() };
+        list = list.wrapping_add(1);
+    }
+}
+
+/// What `ps` shows for this process. Cut to the room there is; nothing happens
+/// where there is none.
+pub(crate) fn set_title(title: &str) {
+    static SHOWN: AtomicUsize = AtomicUsize::new(0);
+    let start = TITLE.load(Ordering::Relaxed);
+    let room = TITLE_LENGTH.load(Ordering::Relaxed);
+    if start.is_null() {
+        return;
+    }
+    let length = title.len().min(room - 1);
+    let before = SHOWN.swap(length, Ordering::Relaxed);
+    // SAFETY: `take_title_memory` made `room` bytes from `start` ours.
+    let memory = unsafe { slice::from_raw_parts_mut(start, room) };
+    memory[..length].copy_from_slice(&title.as_bytes()[..length]);
+    memory[length..before.max(length)].fill(0);
+}

@@ -1,0 +1,213 @@
+//! Masks, dispositions, the parent-death signal.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, RawFd},
+    ptr,
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+use nix::sys::{
+    signal::{SigSet, SigmaskHow, Signal, sigprocmask},
+    signalfd::{SfdFlags, SignalFd},
+};
+
+use super::check;
+
+/// Blocks every signal in the calling thread.
+pub(crate) fn block_all() {
+    // Fails for a bad `how` only.
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
+}
+
+/// Unblocks every signal in the calling thread, as a fresh program has them.
+pub(crate) fn unblock_all() {
+    // Fails for a bad `how` only.
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// The mask that a thread had before everything was blocked.
+#[derive(Debug)]
+pub(crate) struct Mask(SigSet);
+
+impl Mask {
+    /// Blocks every signal in the calling thread.
+    pub(crate) fn block() -> Self {
+        let mut before = SigSet::empty();
+        // Fails for a bad `how` only.
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before));
+        Self(before)
+    }
+
+    /// Puts the mask back.
+    pub(crate) fn restore(&self) {
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.0), None);
+    }
+}
+
+/// Throws away the signals that arrived while they were blocked, but not
+/// [`DETACH`].
+pub(crate) fn discard_pending() {
+    let mut all = SigSet::all();
+    all.remove(Signal::SIGURG);
+    let zero = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    loop {
+        // SAFETY: both pointers are to live values, and null asks for no info.
+        let signal = unsafe { libc::sigtimedwait(all.as_ref(), ptr::null_mut(), &raw const zero) };
+        if signal < 0 {
+            return;
+        }
+    }
+}
+
+/// Dispositions as a fresh Rust `main` has them: every handler gone, ignored
+/// signals still ignored (so that `nohup` works), SIGPIPE ignored. SIGCHLD is at
+/// its default, or no exit could be seen. One exception: [`DETACH`] has a
+/// handler.
+pub(crate) fn reset_dispositions() {
+    for signal in 1..=libc::SIGRTMAX() {
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP | DETACH) {
+            continue;
+        }
+        match disposition(signal) {
+            libc::SIG_DFL => {}
+            libc::SIG_IGN if signal != libc::SIGCHLD => {}
+            _ => dispose(signal, libc::SIG_DFL),
+        }
+    }
+    dispose(libc::SIGPIPE, libc::SIG_IGN);
+    let handler: extern "C" fn(libc::c_int) = on_detach;
+    dispose(DETACH, handler as libc::sighandler_t);
+}
+
+fn disposition(signal: i32) -> libc::sighandler_t {
+    let mut old = empty_action();
+    // SAFETY: a null new action only reads; `old` is a live sigaction.
+    let result = unsafe { libc::sigaction(signal, ptr::null(), &raw mut old) };
+    // The C library keeps a few real-time signals to itself: EINVAL.
+    if result == 0 { old.sa_sigaction } else { libc::SIG_DFL }
+}
+
+fn dispose(signal: i32, handler: libc::sighandler_t) {
+    let mut action = empty_action();
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler is SIG_DFL, SIG_IGN or `on_detach`, which makes
+    // async-signal-safe calls only; the action is a live value.
+    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+}
+
+fn empty_action() -> libc::sigaction {
+    // SAFETY: sigaction is a C struct of integers and an optional function
+    // pointer, all of which may be zero.
+    unsafe { std::mem::zeroed() }
+}
+
+/// SIGCHLD arrivals as something to poll; non-blocking, close-on-exec.
+#[derive(Debug)]
+pub(crate) struct ChildSignals(SignalFd);
+
+impl ChildSignals {
+    /// Every signal must be blocked.
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Self(SignalFd::with_flags(&mask, flags)?))
+    }
+
+    /// The process that the pending SIGCHLD is about. The kernel keeps one
+    /// SIGCHLD pending at a time: others may have ended too.
+    pub(crate) fn next(&mut self) -> Option<i32> {
+        let info = self.0.read_signal().ok().flatten()?;
+        Some(info.ssi_pid.cast_signed())
+    }
+}
+
+impl AsFd for ChildSignals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// `PR_SET_PDEATHSIG`: this process is killed when the thread that forked it
+/// ends. Sound for a template's children, since a template has one thread.
+pub(crate) fn die_with_parent() {
+    // Fails for an invalid signal only.
+    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+}
+
+/// The signal that asks a worker to live on without its template.
+///
+/// Only a process itself can take back its parent-death signal, so a running
+/// worker has to be interrupted for it. SIGURG is ignored by default: a worker
+/// that has executed another program is not harmed by it. (The Go runtime
+/// chose it to preempt threads for the same reason.)
+pub(crate) const DETACH: i32 = libc::SIGURG;
+
+/// The socket that `on_detach` answers on, and the answer.
+static ANSWER_TO: AtomicI32 = AtomicI32::new(-1);
+static ANSWER: [AtomicI32; 6] = [const { AtomicI32::new(0) }; 6];
+
+/// From here on [`DETACH`] frees this process from its parent, and `answer` is
+/// sent on `socket`.
+pub(crate) fn allow_detach(socket: RawFd, answer: [u8; 24]) {
+    for (slot, word) in ANSWER.iter().zip(answer.chunks_exact(4)) {
+        let word = [word[0], word[1], word[2], word[3]];
+        slot.store(i32::from_ne_bytes(word), Ordering::Relaxed);
+    }
+    ANSWER_TO.store(socket, Ordering::Release);
+}
+
+extern "C" fn on_detach(_: libc::c_int) {
+    let errno = errno();
+    // SAFETY: errno is a thread-local int that lives as long as the thread.
+    let saved = unsafe { *errno };
+    detach();
+    // SAFETY: as above.
+    unsafe { *errno = saved };
+}
+
+/// Runs in a signal handler: async-signal-safe calls only.
+fn detach() {
+    // SAFETY: it has no conditions.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: it has no conditions.
+    let tid = unsafe { libc::syscall(libc::SYS_gettid) };
+    if i64::from(pid) != tid {
+        // The parent-death signal belongs to the thread that asked for it,
+        // which is the first one; its id is the process id.
+        // SAFETY: tgkill reads no memory, and a signal to this very process
+        // cannot reach a stranger.
+        unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, DETACH) };
+        return;
+    }
+    // SAFETY: PR_SET_PDEATHSIG takes a number and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+    let socket = ANSWER_TO.load(Ordering::Acquire);
+    let mut answer = [0; 6];
+    for (word, slot) in answer.iter_mut().zip(&ANSWER) {
+        *word = slot.load(Ordering::Relaxed);
+    }
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: the pointer and length are those of `answer`.
+    unsafe { libc::send(socket, answer.as_ptr().cast(), size_of_val(&answer), flags) };
+}
+
+/// Where this thread's errno is; the name differs between C libraries, the
+/// function does not.
+fn errno() -> *mut libc::c_int {
+    // SAFETY: it has no conditions.
+    unsafe { libc::__errno_location() }
+}
+
+/// `kill(2)` on a child that this process has not waited for.
+pub(crate) fn kill_child(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: kill touches no memory; the id of a child that was not waited
+    // for cannot have been given to another process.
+    check(unsafe { libc::kill(pid, signal) })?;
+    Ok(())
+}

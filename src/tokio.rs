@@ -1,0 +1,120 @@
+//! Workers as futures: `worker.await`.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    os::fd::OwnedFd,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::unix::AsyncFd;
+
+use crate::{
+    client::Worker,
+    error::{Error, Result},
+    sys::poll::Deadline,
+};
+
+/// Waits for a worker's result; see [`Worker::join`].
+///
+/// Dropping it drops the worker's handle: the worker goes on, unless it was
+/// told to be [killed on drop](Worker::kill_on_drop).
+///
+/// # Examples
+///
+/// ```
+/// #[zygote::entry]
+/// fn add(a: u32, b: u32) -> u32 {
+///     a + b
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (x, y) = tokio::join!(async { add::spawn(1, 2)?.await }, async { add::spawn(3, 4)?.await });
+/// assert_eq!(x? + y?, 10);
+/// # zygote::Result::Ok(())
+/// # })?;
+/// # Ok::<(), zygote::Error>(())
+/// ```
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Join<R> {
+    worker: Worker<R>,
+    /// Copies of the socket and the pidfd, registered at the first poll.
+    watch: Option<[AsyncFd<OwnedFd>; 2]>,
+}
+
+impl<R> IntoFuture for Worker<R> {
+    type Output = Result<R>;
+    type IntoFuture = Join<R>;
+
+    /// Must be awaited inside of a tokio runtime with I/O enabled.
+    fn into_future(self) -> Join<R> {
+        Join {
+            worker: self,
+            watch: None,
+        }
+    }
+}
+
+impl<R> Join<R> {
+    // `register` is unsafe for the sake of types that lend a descriptor; an
+    // `OwnedFd` owns it.
+    #[allow(deprecated, reason = "in newer versions of tokio only")]
+    fn watch(&mut self) -> Result<&[AsyncFd<OwnedFd>; 2]> {
+        if self.watch.is_none() {
+            let register = |fd: std::os::fd::BorrowedFd<'_>| {
+                fd.try_clone_to_owned()
+                    .and_then(AsyncFd::new)
+                    .map_err(|error| Error::os("registering a worker with tokio failed", error))
+            };
+            let fds = [
+                register(self.worker.socket())?,
+                register(std::os::fd::AsFd::as_fd(&self.worker))?,
+            ];
+            self.watch = Some(fds);
+        }
+        match &self.watch {
+            Some(watch) => Ok(watch),
+            None => unreachable!("set just above"),
+        }
+    }
+
+    /// Ready when the socket or the pidfd may have something new.
+    fn poll_either(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut any = false;
+        for fd in self.watch()? {
+            if let Poll::Ready(guard) = fd.poll_read_ready(context) {
+                let tried = |error| Error::os("waiting for a worker with tokio failed", error);
+                guard.map_err(tried)?.clear_ready();
+                any = true;
+            }
+        }
+        if any { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+impl<R> Future for Join<R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
+        // Registered before the first look, so that nothing is missed.
+        loop {
+            let readiness = self.poll_either(context);
+            let now = Deadline::after(std::time::Duration::ZERO);
+            match self.worker.outcome(now) {
+                Ok(None) => ready!(readiness)?,
+                Ok(Some(result)) => return Poll::Ready(Ok(result)),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+// The worker's parts stay where they are in memory.
+impl<R> Unpin for Join<R> {}
+
+impl<R> fmt::Debug for Join<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Join").field(&self.worker).finish()
+    }
+}

@@ -1,0 +1,3 @@
+//! For `benches/startup.rs`: nothing, without the library.
+
+fn main() {}
