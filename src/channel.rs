@@ -1,8 +1,7 @@
 //! Typed frames between any two processes.
 
 use std::{
-    fmt,
-    io,
+    fmt, io,
     marker::PhantomData,
     os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
     time::Duration,
@@ -218,7 +217,10 @@ impl<T: DeserializeOwned + 'static> Iterator for Receiver<T> {
 /// receiver of `Vec<u8>` gets the octets.
 impl<T> SendWithFd for Sender<T> {
     fn send_with_fd(&self, bytes: &[u8], fds: &[RawFd]) -> io::Result<usize> {
-        let fds: Vec<_> = fds.iter().map(|fd| fd::lend(*fd)).collect::<io::Result<_>>()?;
+        let fds: Vec<_> = fds
+            .iter()
+            .map(|fd| fd::lend(*fd))
+            .collect::<io::Result<_>>()?;
         let head = Head::new(Kind::Message, 0);
         link::send(self.socket.as_fd(), head, &[bytes], &fds, true)
             .map_err(|trouble| trouble.into_error("sending on a channel"))?;

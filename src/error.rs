@@ -329,7 +329,10 @@ impl Source {
     fn kind(&self) -> io::ErrorKind {
         match self.code {
             Some(code) => io::Error::from_raw_os_error(code).kind(),
-            None => KINDS.get(usize::from(self.kind)).copied().unwrap_or(KINDS[0]),
+            None => KINDS
+                .get(usize::from(self.kind))
+                .copied()
+                .unwrap_or(KINDS[0]),
         }
     }
 

@@ -24,7 +24,8 @@ impl Encoder {
     pub fn push_bytes(&mut self, bytes: &[u8]) {
         self.bytes.reserve(8 + bytes.len());
         // A length that fits into memory fits into 64 bits.
-        self.bytes.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.bytes
+            .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self.bytes.extend_from_slice(bytes);
     }
 

@@ -104,10 +104,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    fn new(
-        entry: &'static Entry,
-        encode: impl FnOnce(&mut Encoder) -> Result<()>,
-    ) -> Arc<Self> {
+    fn new(entry: &'static Entry, encode: impl FnOnce(&mut Encoder) -> Result<()>) -> Arc<Self> {
         let mut out = Encoder::default();
         let error = encode(&mut out).err();
         Arc::new(Self {
@@ -179,10 +176,7 @@ impl<R, K> Task<R, K> {
 impl<T, K> Preload<T, K> {
     /// What `f::task` calls.
     #[doc(hidden)]
-    pub fn new(
-        entry: &'static Entry,
-        encode: impl FnOnce(&mut Encoder) -> Result<()>,
-    ) -> Self {
+    pub fn new(entry: &'static Entry, encode: impl FnOnce(&mut Encoder) -> Result<()>) -> Self {
         Self {
             load: Load::new(entry, encode),
             place: PhantomData,

@@ -89,7 +89,11 @@ impl<R> Join<R> {
                 any = true;
             }
         }
-        if any { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if any {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 

@@ -171,7 +171,13 @@ impl Peer {
 
     /// Sends without waiting. Whoever cannot be told has no use for it.
     pub(crate) fn tell(&self, kind: Kind, number: u64, body: &[u8]) {
-        let _ = link::send(self.socket.as_fd(), Head::new(kind, number), &[body], &[], false);
+        let _ = link::send(
+            self.socket.as_fd(),
+            Head::new(kind, number),
+            &[body],
+            &[],
+            false,
+        );
     }
 
     /// Waits until `pick` finds what it looks for among what has arrived, the
@@ -206,7 +212,9 @@ impl Peer {
                 return Ok(Waited::TimedOut);
             }
             if inbox.reading {
-                let time = deadline.remaining().map_or(PATIENCE, |left| left.min(PATIENCE));
+                let time = deadline
+                    .remaining()
+                    .map_or(PATIENCE, |left| left.min(PATIENCE));
                 inbox.waiting += 1;
                 let result = self.arrived.wait_timeout(inbox, time);
                 inbox = result.unwrap_or_else(PoisonError::into_inner).0;
@@ -365,7 +373,8 @@ impl Peer {
             ),
             Ok(Some(Fate::Ended { status, rusage })) => {
                 let exit = crate::exit::Exit::new(Some(status), Some(rusage));
-                Error::new(ErrorKind::Exit, format!("the new process {exit} at once")).with_exit(exit)
+                Error::new(ErrorKind::Exit, format!("the new process {exit} at once"))
+                    .with_exit(exit)
             }
             _ => gone(),
         }
@@ -408,12 +417,10 @@ impl Peer {
     }
 
     /// Waits until it has said that it is detached.
-    pub(crate) fn detached(
-        &self,
-        deadline: Deadline,
-        watch: BorrowedFd<'_>,
-    ) -> Result<Waited<()>> {
-        self.wait_for(deadline, Some(watch), false, |inbox| inbox.detached.then_some(()))
+    pub(crate) fn detached(&self, deadline: Deadline, watch: BorrowedFd<'_>) -> Result<Waited<()>> {
+        self.wait_for(deadline, Some(watch), false, |inbox| {
+            inbox.detached.then_some(())
+        })
     }
 }
 
@@ -442,11 +449,18 @@ impl Peer {
         let forgotten = ids::encode(&std::mem::take(&mut *lock(&self.forks.forgotten)));
         // Made before it is asked for, so that a failure below forgets it.
         let process = Self::new(near, Some((Arc::clone(self), id)));
-        self.send(Head::new(Kind::Fork, id), &[&forgotten], &[far.as_fd()], deadline)
-            .map_err(|trouble| match trouble {
-                Trouble::Closed { .. } => gone(),
-                other => other.into_error("asking the template for a process").unstarted(),
-            })?;
+        self.send(
+            Head::new(Kind::Fork, id),
+            &[&forgotten],
+            &[far.as_fd()],
+            deadline,
+        )
+        .map_err(|trouble| match trouble {
+            Trouble::Closed { .. } => gone(),
+            other => other
+                .into_error("asking the template for a process")
+                .unstarted(),
+        })?;
         Ok(process)
     }
 
@@ -504,7 +518,13 @@ impl Peer {
         loop {
             let frame = link::receive(self.socket.as_fd(), false);
             let mut inbox = lock(&self.inbox);
-            if !matches!(frame, Ok(Frame { kind: Kind::Exits, .. })) {
+            if !matches!(
+                frame,
+                Ok(Frame {
+                    kind: Kind::Exits,
+                    ..
+                })
+            ) {
                 self.stop_reading(&mut inbox);
                 return self.store(&mut inbox, frame);
             }

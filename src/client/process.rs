@@ -292,12 +292,15 @@ impl<S> Process<S> {
         match waited {
             Waited::Got(Answer::Done) => Ok(()),
             Waited::Got(Answer::Failed(failure)) => Err(failure.into_error()),
-            Waited::Got(Answer::Value { .. }) => {
-                Err(Error::new(ErrorKind::Protocol, "a result came for a preload"))
-            }
+            Waited::Got(Answer::Value { .. }) => Err(Error::new(
+                ErrorKind::Protocol,
+                "a result came for a preload",
+            )),
             Waited::TimedOut => {
                 let _ = pidfd::signal(pidfd, libc::SIGKILL);
-                Err(Error::timeout("the preload was not done before the deadline"))
+                Err(Error::timeout(
+                    "the preload was not done before the deadline",
+                ))
             }
             Waited::Closed(_) | Waited::Watched => {
                 let exit = worker::exit_of(peer, Deadline::after(template::PATIENCE))?;
@@ -357,9 +360,8 @@ impl<S> Process<S> {
             .into_iter()
             .map(|task| {
                 let process = self.fork();
-                let peer = process.and_then(|process| {
-                    start(process.lease, task.load(), &[], deadline)
-                });
+                let peer =
+                    process.and_then(|process| start(process.lease, task.load(), &[], deadline));
                 (task, peer)
             })
             .collect();
@@ -439,8 +441,13 @@ impl<S> Process<S> {
         peer.check_epoch()?;
         // What waits in stock was forked without it.
         peer.discard_stock();
-        peer.send(Head::new(kind, 0), body, fds, self.until(template::PATIENCE))
-            .map_err(|trouble| lost(trouble, "sending a raw argument"))?;
+        peer.send(
+            Head::new(kind, 0),
+            body,
+            fds,
+            self.until(template::PATIENCE),
+        )
+        .map_err(|trouble| lost(trouble, "sending a raw argument"))?;
         Ok(self)
     }
 
@@ -533,7 +540,12 @@ fn start(
     }
     let head = Head::new(Kind::Run, u64::from(std::process::id()));
     loop {
-        let all: Vec<_> = load.fds.iter().map(AsFd::as_fd).chain(more.iter().copied()).collect();
+        let all: Vec<_> = load
+            .fds
+            .iter()
+            .map(AsFd::as_fd)
+            .chain(more.iter().copied())
+            .collect();
         let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
         match peer.send(head, &body, &all, deadline) {
             Ok(()) => break,

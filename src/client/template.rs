@@ -66,7 +66,12 @@ fn current() -> &'static Default {
 
 /// The default template, started if need be.
 pub(super) fn default() -> Result<Arc<Peer>> {
-    let cell = Arc::clone(&current().cell.lock().unwrap_or_else(PoisonError::into_inner));
+    let cell = Arc::clone(
+        &current()
+            .cell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner),
+    );
     cell.get_or_try_init(|| match start::take_early() {
         Some(socket) => Ok(Peer::new(socket, None)),
         None => execute(),
@@ -89,7 +94,10 @@ pub(super) fn with_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T
 
 /// The next one to ask for the default template gets a new one.
 pub(super) fn replace(dead: &Arc<Peer>) {
-    let mut cell = current().cell.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cell = current()
+        .cell
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     if cell.get().is_some_and(|held| Arc::ptr_eq(held, dead)) {
         *cell = Arc::default();
     }

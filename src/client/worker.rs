@@ -153,7 +153,9 @@ impl<R> Worker<R> {
         let mut waited = self.peer.answer(deadline, self.pidfd())?;
         if let Waited::Watched = waited {
             // It may have answered before it ended.
-            waited = self.peer.answer(Deadline::after(Duration::ZERO), self.pidfd())?;
+            waited = self
+                .peer
+                .answer(Deadline::after(Duration::ZERO), self.pidfd())?;
         }
         match waited {
             Waited::Got(answer) => {
@@ -185,7 +187,11 @@ impl<R> Worker<R> {
             return Ok(None);
         };
         let error = without_result(exit, "the worker");
-        Err(if closed.unread { error.unstarted() } else { error })
+        Err(if closed.unread {
+            error.unstarted()
+        } else {
+            error
+        })
     }
 
     /// Waits until the worker has exited, and says how. Does not take the

@@ -190,6 +190,8 @@ impl Family {
 
     fn pid_of(&self, id: u64) -> Option<i32> {
         let mut children = self.children.iter();
-        children.find(|(_, child)| child.id == id).map(|(pid, _)| *pid)
+        children
+            .find(|(_, child)| child.id == id)
+            .map(|(pid, _)| *pid)
     }
 }

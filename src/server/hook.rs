@@ -94,7 +94,10 @@ fn template() -> ! {
     Host::root(socket, owner).serve()
 }
 
-#[expect(unsafe_code, reason = "its contract is about what lives in this process")]
+#[expect(
+    unsafe_code,
+    reason = "its contract is about what lives in this process"
+)]
 fn close_others(keep: &mut [i32]) {
     // SAFETY: a template is a new copy of a process that has not reached
     // `main`: what opened the others was left behind, but for constructors

@@ -80,6 +80,7 @@ fn keep_descriptors(host: &mut Host) {
     let raw = raw::held_fds();
     let own = host.own_descriptors();
     host.kept = fd::open_numbers();
-    host.kept.retain(|fd| !own.contains(fd) && !raw.contains(fd));
+    host.kept
+        .retain(|fd| !own.contains(fd) && !raw.contains(fd));
     debug_assert!(!host.kept.contains(&host.socket().as_raw_fd()));
 }

@@ -128,7 +128,10 @@ impl Host {
             true => Want::Nothing,
             false => Want::Read(self.socket.as_fd()),
         };
-        let owner = self.owner.as_ref().map_or(Want::Nothing, |fd| Want::Read(fd.as_fd()));
+        let owner = self
+            .owner
+            .as_ref()
+            .map_or(Want::Nothing, |fd| Want::Read(fd.as_fd()));
         let (mut signals, mut room, mut wake) = (Want::Nothing, Want::Nothing, Deadline::NEVER);
         if let Some(family) = &self.family {
             signals = Want::Read(family.signals());
@@ -185,12 +188,18 @@ impl Host {
     pub(super) fn own_descriptors(&self) -> Vec<RawFd> {
         let mut own = vec![self.socket.as_raw_fd()];
         own.extend(self.owner.iter().map(AsRawFd::as_raw_fd));
-        own.extend(self.family.iter().map(|family| family.signals().as_raw_fd()));
+        own.extend(
+            self.family
+                .iter()
+                .map(|family| family.signals().as_raw_fd()),
+        );
         own
     }
 
     pub(super) fn has_children(&mut self) -> bool {
-        self.family.as_mut().is_some_and(|family| !family.is_empty() && !family.settle())
+        self.family
+            .as_mut()
+            .is_some_and(|family| !family.is_empty() && !family.settle())
     }
 
     fn with_family(&mut self, act: impl FnOnce(&mut Family)) {
@@ -226,14 +235,22 @@ impl Host {
         };
         let Some(family) = &mut self.family else {
             let error = std::io::Error::last_os_error();
-            return refuse(&end, error.raw_os_error(), "signalfd in the template failed".into());
+            return refuse(
+                &end,
+                error.raw_os_error(),
+                "signalfd in the template failed".into(),
+            );
         };
         family.forget(ids::decode(&frame.body));
         match fork::fork() {
             Ok(Side::Parent { child }) => family.add(child, frame.number),
             Ok(Side::Child) => self.become_child(end),
             Err(Refusal::Os(error)) => {
-                refuse(&end, error.raw_os_error(), "fork in the template failed".into());
+                refuse(
+                    &end,
+                    error.raw_os_error(),
+                    "fork in the template failed".into(),
+                );
             }
             Err(Refusal::Threads(names)) => refuse(&end, None, threads(&names)),
         }
@@ -261,7 +278,10 @@ impl Host {
         self.hello();
     }
 
-    #[expect(unsafe_code, reason = "its contract is about what lives in this process")]
+    #[expect(
+        unsafe_code,
+        reason = "its contract is about what lives in this process"
+    )]
     fn close_inherited(&self) {
         let mut keep = self.kept.clone();
         keep.extend(raw::held_fds());
@@ -275,7 +295,11 @@ impl Host {
 /// Tells a process that was not forked why, on its socket.
 fn refuse(end: &OwnedFd, code: Option<i32>, text: String) {
     let failure = Failure {
-        kind: if code.is_some() { ErrorKind::Os } else { ErrorKind::Invalid },
+        kind: if code.is_some() {
+            ErrorKind::Os
+        } else {
+            ErrorKind::Invalid
+        },
         unstarted: true,
         code: code.unwrap_or(0),
         text,

@@ -53,9 +53,8 @@ pub(super) fn run(mut host: Host, frame: Frame) -> ! {
 }
 
 fn find(frame: &Frame) -> Result<&'static Entry, Error> {
-    let id = call::decode(&frame.body).ok_or_else(|| {
-        Error::new(ErrorKind::Protocol, "a task without a name").unstarted()
-    })?;
+    let id = call::decode(&frame.body)
+        .ok_or_else(|| Error::new(ErrorKind::Protocol, "a task without a name").unstarted())?;
     let entry = registry::find(id).map_err(Error::unstarted)?;
     if entry.role() == Role::Preload {
         let text = format!("{} is a preload, not an entry", entry.path());

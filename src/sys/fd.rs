@@ -75,7 +75,9 @@ pub(crate) fn close_ours() {
             let bit = bits.trailing_zeros();
             bits &= bits - 1;
             let number = index * 64 + bit as usize;
-            let Ok(fd) = RawFd::try_from(number) else { continue };
+            let Ok(fd) = RawFd::try_from(number) else {
+                continue;
+            };
             if word.fetch_and(!(1 << bit), Ordering::Relaxed) & (1 << bit) != 0 {
                 // SAFETY: the bit said that an `Ours` holds this number, and
                 // taking the bit out keeps that `Ours` from closing it again.
@@ -113,7 +115,10 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
     if result == 0 {
         return;
     }
-    let mut limit: libc::rlimit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit: libc::rlimit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: getrlimit writes the struct it is given.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     let end = match std::fs::read_dir("/proc/self/fd") {

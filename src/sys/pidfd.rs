@@ -126,7 +126,6 @@ pub(crate) fn exit_status(process: BorrowedFd<'_>) -> Option<i32> {
         ..Info::default()
     };
     // SAFETY: the request says how long the struct is that the pointer is to.
-    let result =
-        unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
+    let result = unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
     (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }

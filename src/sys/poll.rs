@@ -62,7 +62,10 @@ pub(crate) enum Want<'fd> {
 /// `ppoll(2)`: waits until one of them is ready or the deadline has passed, and
 /// says which are ready. Interruptions by signals do not show. A deadline that
 /// has passed still looks once.
-pub(crate) fn poll<const N: usize>(wants: [Want<'_>; N], deadline: Deadline) -> io::Result<[bool; N]> {
+pub(crate) fn poll<const N: usize>(
+    wants: [Want<'_>; N],
+    deadline: Deadline,
+) -> io::Result<[bool; N]> {
     let mut places = [0; N];
     let mut fds = Vec::with_capacity(N);
     for (place, want) in places.iter_mut().zip(wants) {

@@ -35,7 +35,11 @@ impl Mask {
     pub(crate) fn block() -> Self {
         let mut before = SigSet::empty();
         // Fails for a bad `how` only.
-        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before));
+        let _ = sigprocmask(
+            SigmaskHow::SIG_SETMASK,
+            Some(&SigSet::all()),
+            Some(&mut before),
+        );
         Self(before)
     }
 
@@ -88,7 +92,11 @@ fn disposition(signal: i32) -> libc::sighandler_t {
     // SAFETY: a null new action only reads; `old` is a live sigaction.
     let result = unsafe { libc::sigaction(signal, ptr::null(), &raw mut old) };
     // The C library keeps a few real-time signals to itself: EINVAL.
-    if result == 0 { old.sa_sigaction } else { libc::SIG_DFL }
+    if result == 0 {
+        old.sa_sigaction
+    } else {
+        libc::SIG_DFL
+    }
 }
 
 fn dispose(signal: i32, handler: libc::sighandler_t) {

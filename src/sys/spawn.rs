@@ -16,13 +16,13 @@ use nix::{
     sys::{
         signal::SigSet,
         socket::{
-            AddressFamily, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockopt, sockopt,
+            AddressFamily, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockopt,
+            sockopt,
         },
         wait::waitpid,
     },
     unistd::{Pid, geteuid},
 };
-
 
 /// Executes `/proc/self/exe` with the program's own arguments and environment,
 /// and with `variable` set to what `value` makes of the number that `socket`

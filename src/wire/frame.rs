@@ -241,7 +241,11 @@ impl Failure {
     pub(crate) fn from_error(error: &Error) -> Self {
         let (kind, code) = error.kind_and_code();
         Self {
-            kind: if FAILURES.contains(&kind) { kind } else { ErrorKind::Invalid },
+            kind: if FAILURES.contains(&kind) {
+                kind
+            } else {
+                ErrorKind::Invalid
+            },
             unstarted: error.is_unstarted(),
             code,
             text: error.text().to_owned(),
@@ -390,8 +394,17 @@ mod tests {
             ..Rusage::default()
         };
         let reports = [
-            Report { child: 3, fate: Fate::Ended { status: 139, rusage } },
-            Report { child: u64::MAX, fate: Fate::Unborn { code: 24 } },
+            Report {
+                child: 3,
+                fate: Fate::Ended {
+                    status: 139,
+                    rusage,
+                },
+            },
+            Report {
+                child: u64::MAX,
+                fate: Fate::Unborn { code: 24 },
+            },
         ];
         assert_eq!(Report::decode(&Report::encode(&reports)), reports);
         assert!(Report::decode(&[1; 95]).is_empty());

@@ -50,9 +50,10 @@ impl Trouble {
     pub(crate) fn into_error(self, tried: &str) -> Error {
         match self {
             Self::Busy => Error::timeout(format!("{tried}: the other side does not read")),
-            Self::Closed { .. } => {
-                Error::new(ErrorKind::Disconnected, format!("{tried}: the other end is closed"))
-            }
+            Self::Closed { .. } => Error::new(
+                ErrorKind::Disconnected,
+                format!("{tried}: the other end is closed"),
+            ),
             Self::NoRoom { .. } => Error::os(
                 format!(
                     "{tried}: no room for the descriptors that arrived, raise the limit \
@@ -97,7 +98,11 @@ pub(crate) fn send(
     if memory.is_none() && carrier.is_none() {
         return send_message(socket, &head, body, fds, wait);
     }
-    let mut all = if carrier.is_some() { Vec::new() } else { fds.to_vec() };
+    let mut all = if carrier.is_some() {
+        Vec::new()
+    } else {
+        fds.to_vec()
+    };
     all.extend(memory.iter().chain(&carrier).map(AsFd::as_fd));
     let inline = if memory.is_some() { &[][..] } else { body };
     send_message(socket, &head, inline, &all, wait)
@@ -168,7 +173,8 @@ pub(crate) fn send_until(
     loop {
         match send(socket, head, body, fds, false) {
             Err(Trouble::Busy) if !deadline.passed() => {
-                poll([Want::Write(socket)], deadline).map_err(|error| Trouble::Os("poll", error))?;
+                poll([Want::Write(socket)], deadline)
+                    .map_err(|error| Trouble::Os("poll", error))?;
             }
             result => return result,
         }
@@ -318,7 +324,13 @@ mod tests {
         let mut carrier = Head::new(Kind::Message, 0);
         carrier.in_carrier = true;
         carrier.fds = 3;
-        for bytes in [&lies.encode()[..], &memory.encode(), &carrier.encode(), b"x", &[0; 100]] {
+        for bytes in [
+            &lies.encode()[..],
+            &memory.encode(),
+            &carrier.encode(),
+            b"x",
+            &[0; 100],
+        ] {
             socket::send(a.as_fd(), &[IoSlice::new(bytes)], &[], false).unwrap();
             assert!(matches!(
                 receive(b.as_fd(), false),
@@ -327,7 +339,13 @@ mod tests {
         }
         let file = File::open("/dev/null").unwrap();
         let parts = [IoSlice::new(&memory.encode())].map(|part| part.to_vec());
-        socket::send(a.as_fd(), &[IoSlice::new(&parts[0])], &[file.as_fd()], false).unwrap();
+        socket::send(
+            a.as_fd(),
+            &[IoSlice::new(&parts[0])],
+            &[file.as_fd()],
+            false,
+        )
+        .unwrap();
         assert!(receive(b.as_fd(), false).is_err(), "unsealed memory");
     }
 

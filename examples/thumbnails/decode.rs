@@ -1,0 +1,105 @@
+//! What runs in a worker: one picture, from its file to its thumbnail.
+
+use std::{fs::File, hint, io::BufReader, process, thread, time::Duration};
+
+use clap::ValueEnum;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage, Rgba, RgbaImage, imageops};
+use serde::{Deserialize, Serialize};
+
+/// The longer side of a thumbnail.
+pub(crate) const SIDE: u32 = 160;
+
+/// A small picture, and the size of the one that it was made from.
+///
+/// The pixels travel as they are. Were they a PNG, the program would have to
+/// decode what comes out of a process that it has no reason to trust; a number
+/// of bytes is all that there is to check here.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Decoded {
+    pub(crate) original: (u32, u32),
+    pub(crate) size: (u32, u32),
+    pub(crate) rgb: Vec<u8>,
+}
+
+/// What can be injected.
+#[derive(Clone, Copy, Serialize, Deserialize, ValueEnum)]
+pub(crate) enum Fault {
+    /// The decoder panics.
+    Panic,
+    /// A signal kills the worker.
+    Crash,
+    /// The decoder never returns.
+    Hang,
+    /// The decoder allocates without end.
+    Bomb,
+}
+
+/// Decodes a picture of whatever format and makes a thumbnail.
+///
+/// The worker is given an open file, not a path: it has no use for others.
+#[zygote::entry]
+pub(crate) fn thumbnail(
+    picture: File,
+    memory: u64,
+    fault: Option<Fault>,
+) -> Result<Decoded, String> {
+    if let Some(fault) = fault {
+        fault.happen();
+    }
+    decode(picture, memory).map_err(|error| error.to_string())
+}
+
+fn decode(picture: File, memory: u64) -> image::ImageResult<Decoded> {
+    // A decoder that respects this refuses in time. Those that do not are the
+    // program's affair.
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(memory);
+    let mut reader = ImageReader::new(BufReader::new(picture)).with_guessed_format()?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    decoder.set_limits(limits)?;
+
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    let original = (image.width(), image.height());
+    if original.0.max(original.1) > SIDE {
+        image = image.thumbnail(SIDE, SIDE);
+    }
+    let rgb = on_grey(&image);
+    Ok(Decoded {
+        original,
+        size: rgb.dimensions(),
+        rgb: rgb.into_raw(),
+    })
+}
+
+/// What is transparent shows a medium grey.
+fn on_grey(image: &DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.to_rgb8();
+    }
+    let grey = Rgba([128, 128, 128, u8::MAX]);
+    let mut under = RgbaImage::from_pixel(image.width(), image.height(), grey);
+    imageops::overlay(&mut under, &image.to_rgba8(), 0, 0);
+    DynamicImage::from(under).to_rgb8()
+}
+
+impl Fault {
+    fn happen(self) {
+        match self {
+            Self::Panic => panic!("this panic was injected"),
+            Self::Crash => process::abort(),
+            Self::Hang => loop {
+                thread::sleep(Duration::from_secs(1));
+            },
+            Self::Bomb => {
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(hint::black_box(vec![1_u8; 1 << 20]));
+                }
+            }
+        }
+    }
+}
