@@ -23,7 +23,7 @@ ok() { echo "ok: $example: $*"; }
 clean_up() {
     local pid
     for pid in "${programs[@]}"; do
-        kill -9 "$pid" 2>>"$dir/clean-up" || true
+        kill -9 "$pid" 2>>"$dir/clean-up" && wait "$pid" 2>>"$dir/clean-up" || true
     done
     rm -rf "$dir"
 }

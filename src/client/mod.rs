@@ -1,10 +1,11 @@
 //! The program's side: handles on processes and workers.
 //!
 //! `peer` is one process at the other end of a socket, with everything that is
-//! known about it; `template` keeps the default one; `process` and `worker` are
+//! known about it; `forks` is what it forks; `template` keeps the default one; `process` and `worker` are
 //! the handles that users hold. No thread, no signal handler, no timer: whoever
 //! waits reads.
 
+mod forks;
 mod peer;
 mod process;
 mod template;

@@ -5,11 +5,12 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use super::forks::Forks;
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     sys::{
@@ -20,19 +21,10 @@ use crate::{
         socket,
     },
     wire::{
-        frame::{Failure, Fate, Frame, Head, Kind, Report, ids},
+        frame::{Failure, Fate, Frame, Head, Kind, Report},
         link::{self, Trouble},
     },
 };
-
-/// How many processes a kept process has in stock.
-const STOCK: usize = 4;
-
-/// Forks between two looks at what the template has reported.
-const DRAIN_EVERY: u64 = 16;
-
-/// Forgotten children that are mentioned without waiting for the next fork.
-const FORGET_AT: usize = 64;
 
 /// How long an exit may go unreported before it is asked about, and how long a
 /// thread waits for another that reads before it looks for itself.
@@ -53,7 +45,7 @@ pub(crate) struct Peer {
     inbox: Mutex<Inbox>,
     /// Signalled when the thread that reads stops reading.
     arrived: Condvar,
-    forks: Forks,
+    pub(super) forks: Forks,
 }
 
 /// What a process says of itself, first of all.
@@ -104,18 +96,7 @@ pub(crate) enum Waited<T> {
     TimedOut,
 }
 
-/// What a process has forked.
-#[derive(Debug, Default)]
-struct Forks {
-    count: AtomicU64,
-    /// Children that nobody asks about any more and the process does not know.
-    forgotten: Mutex<Vec<u64>>,
-    stock: Mutex<Vec<Arc<Peer>>>,
-    /// No more forks.
-    ended: AtomicBool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it holds one of these.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -142,6 +123,15 @@ impl Peer {
         self.origin.as_ref().map(|(origin, _)| origin)
     }
 
+    pub(super) fn mark_from_stock(&self) {
+        self.from_stock.store(true, Ordering::Relaxed);
+    }
+
+    /// Its number at its origin.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.origin.as_ref().map(|(_, number)| *number)
+    }
+
     /// Refuses in a copy of the process that the handle was made in.
     pub(crate) fn check_epoch(&self) -> Result<()> {
         if self.is_current() {
@@ -154,7 +144,7 @@ impl Peer {
         .unstarted())
     }
 
-    fn is_current(&self) -> bool {
+    pub(super) fn is_current(&self) -> bool {
         self.epoch == epoch::current()
     }
 
@@ -424,67 +414,16 @@ impl Peer {
     }
 }
 
-/// Forking, from this process.
+/// The children of this process, as far as their handles live.
 impl Peer {
-    /// A new process: one that waits in stock, or one that is asked for now.
-    /// Does not wait for it to exist.
-    pub(crate) fn fork(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
-        self.check_epoch()?;
-        if let Some(ready) = lock(&self.forks.stock).pop() {
-            ready.from_stock.store(true, Ordering::Relaxed);
-            return Ok(ready);
-        }
-        self.fork_now(deadline)
-    }
-
-    /// A new process that did not wait in stock.
-    pub(crate) fn fork_now(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
-        let (near, far) = socket::pair()
-            .map_err(|error| Error::os("socketpair for a new process failed", error).unstarted())?;
-        let id = self.forks.count.fetch_add(1, Ordering::Relaxed);
-        if id % DRAIN_EVERY == DRAIN_EVERY - 1 {
-            self.drain();
-        }
+    /// Takes reports about a child from here on.
+    pub(super) fn expect(&self, id: u64) {
         lock(&self.inbox).fates.insert(id, None);
-        let forgotten = ids::encode(&std::mem::take(&mut *lock(&self.forks.forgotten)));
-        // Made before it is asked for, so that a failure below forgets it.
-        let process = Self::new(near, Some((Arc::clone(self), id)));
-        self.send(
-            Head::new(Kind::Fork, id),
-            &[&forgotten],
-            &[far.as_fd()],
-            deadline,
-        )
-        .map_err(|trouble| match trouble {
-            Trouble::Closed { .. } => gone(),
-            other => other
-                .into_error("asking the template for a process")
-                .unstarted(),
-        })?;
-        Ok(process)
     }
 
-    /// Puts one process into stock, unless there are enough. What goes wrong
-    /// here shows when a process is asked for.
-    pub(crate) fn refill(self: &Arc<Self>) {
-        if self.forks.ended.load(Ordering::Relaxed) || lock(&self.forks.stock).len() >= STOCK {
-            return;
-        }
-        if let Ok(process) = self.fork_now(Deadline::after(Duration::ZERO)) {
-            lock(&self.forks.stock).push(process);
-        }
-    }
-
-    /// Ends the processes in stock: what comes next changes what a fork is.
-    pub(crate) fn discard_stock(&self) {
-        let stock = std::mem::take(&mut *lock(&self.forks.stock));
-        let numbers: Vec<u64> = stock
-            .iter()
-            .filter_map(|process| Some(process.origin.as_ref()?.1))
-            .collect();
-        if !numbers.is_empty() {
-            self.tell(Kind::Discard, 0, &ids::encode(&numbers));
-        }
+    /// Takes none any more; whether there has been one.
+    pub(super) fn dismiss(&self, id: u64) -> bool {
+        lock(&self.inbox).fates.remove(&id).flatten().is_some()
     }
 
     /// Whether handles of its children live.
@@ -492,23 +431,8 @@ impl Peer {
         !lock(&self.inbox).fates.is_empty()
     }
 
-    /// No more forks: it leaves when its children have.
-    pub(crate) fn end(&self) {
-        if self.is_current() && !self.forks.ended.swap(true, Ordering::Relaxed) {
-            lock(&self.forks.stock).clear();
-            self.tell(Kind::Close, 0, &[]);
-        }
-    }
-
-    /// Kills a child that cannot be reached in another way.
-    pub(crate) fn kill_by_template(&self) {
-        if let Some((origin, id)) = &self.origin {
-            origin.tell(Kind::Discard, 0, &ids::encode(&[*id]));
-        }
-    }
-
     /// Takes in what has been reported, so that it does not pile up.
-    fn drain(&self) {
+    pub(super) fn drain(&self) {
         let mut inbox = lock(&self.inbox);
         if inbox.reading {
             return;
@@ -529,20 +453,6 @@ impl Peer {
                 return self.store(&mut inbox, frame);
             }
             self.store(&mut inbox, frame);
-        }
-    }
-
-    fn forget(&self, id: u64) {
-        if lock(&self.inbox).fates.remove(&id).flatten().is_some() {
-            // It has been reported already.
-            return;
-        }
-        let mut forgotten = lock(&self.forks.forgotten);
-        forgotten.push(id);
-        if forgotten.len() >= FORGET_AT {
-            let numbers = std::mem::take(&mut *forgotten);
-            drop(forgotten);
-            self.tell(Kind::Forget, 0, &ids::encode(&numbers));
         }
     }
 }

@@ -1,0 +1,96 @@
+//! Giving a process away, and taking it over.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::{Process, lost};
+use crate::{
+    client::{peer::Peer, template},
+    codec::Hand,
+    error::{Error, Result},
+    parcel::{Decoder, Encoder},
+    sys::{fork, pidfd, poll::Deadline},
+    wire::frame::{Head, Kind},
+};
+
+impl<S> Process<S> {
+    /// Gives the process away as a descriptor, for
+    /// [`from_fd`](Process::from_fd) in this or in another process. (As an
+    /// argument to an entry a `Process` is given away like this by itself.)
+    ///
+    /// # Errors
+    ///
+    /// The process has live workers, whose exits are reported to this program.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zygote::Process;
+    ///
+    /// #[zygote::entry]
+    /// fn answer() -> u8 {
+    ///     42
+    /// }
+    ///
+    /// #[zygote::entry]
+    /// fn delegate(process: Process) -> zygote::Result<u8> {
+    ///     answer::spawn()?.join()?;
+    ///     process.run(answer::task())?.join()
+    /// }
+    ///
+    /// assert_eq!(delegate::spawn(Process::new()?)?.join()??, 42);
+    ///
+    /// let fd = Process::new()?.into_fd()?;
+    /// let process = Process::<()>::from_fd(fd)?;
+    /// assert_eq!(process.run(answer::task())?.join()?, 42);
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn into_fd(self) -> Result<OwnedFd> {
+        let peer = self.peer();
+        peer.check_epoch()?;
+        peer.discard_stock();
+        if peer.has_children() {
+            return Err(Error::invalid(
+                "a process that has live workers cannot be given away: fork it first",
+            ));
+        }
+        // Its first words are for this program.
+        peer.hello(self.until(template::PATIENCE))?;
+        let fd = peer.socket().try_clone_to_owned();
+        let fd = fd.map_err(|error| Error::os("duplicating a process's socket failed", error))?;
+        // Not ended: somebody else has it.
+        drop(self.lease.release());
+        Ok(fd)
+    }
+
+    /// Takes over a process that [`into_fd`](Self::into_fd) gave away. That it
+    /// holds a value of type `S` is checked when a task needs it.
+    ///
+    /// Waits until the process has answered, at most 10 s.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is not a process's; the process is gone or does not
+    /// answer.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self> {
+        let peer = Peer::new(fd, None);
+        let deadline = Deadline::after(template::PATIENCE);
+        let own = pidfd::open(fork::own_pid())
+            .map_err(|error| Error::os("pidfd_open of this process failed", error))?;
+        peer.send(Head::new(Kind::Owner, 0), &[], &[own.as_fd()], deadline)
+            .map_err(|trouble| lost(trouble, "taking over a process"))?;
+        peer.hello(deadline)?;
+        Ok(Self::from_peer(peer))
+    }
+}
+
+/// As an argument, a process is given away.
+impl<S> Hand for Process<S> {
+    fn encode(self, out: &mut Encoder) -> Result<()> {
+        out.push_fd(self.into_fd()?);
+        Ok(())
+    }
+
+    fn decode(input: &mut Decoder) -> Result<Self> {
+        Self::from_fd(input.take_fd()?)
+    }
+}

@@ -1,0 +1,115 @@
+//! Preloading: what runs in the process itself and stays there.
+
+use std::{marker::PhantomData, os::fd::AsFd, time::Duration};
+
+use super::{Process, lost};
+use crate::{
+    client::{
+        peer::{Answer, Peer, Waited, gone},
+        template, worker,
+    },
+    error::{Error, Kind as ErrorKind, Result},
+    sys::{pidfd, poll::Deadline},
+    task::{Load, Preload, RunsIn},
+    wire::{
+        frame::{Head, Kind, call},
+        link::Trouble,
+    },
+};
+
+/// How long a preload may take unless a deadline is set.
+const PRELOAD: Duration = Duration::from_secs(60);
+
+impl<S> Process<S> {
+    /// Runs a preload in this process. Its value stays there, and every fork
+    /// made afterwards shares it copy-on-write.
+    ///
+    /// A preload may refer to the value of the one before it (`&A`); that value
+    /// is replaced and never dropped. With `&mut S` it changes the value in
+    /// place. Descriptors that it leaves open belong to its value, and forks
+    /// have them too.
+    ///
+    /// Waits until the preload is done, at most 60 s or the
+    /// [`deadline`](Self::deadline); then the process is killed.
+    ///
+    /// # Errors
+    ///
+    /// The preload's own error, its panic, its exit or death by a signal; the
+    /// deadline; threads that it left running (a template must have one); live
+    /// workers of this process: fork it first. After any of them the process
+    /// has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::preload]
+    /// fn table(size: usize) -> Result<Vec<usize>, String> {
+    ///     if size > 1000 {
+    ///         return Err(format!("{size} is too big"));
+    ///     }
+    ///     Ok((0..size).collect())
+    /// }
+    ///
+    /// #[zygote::entry]
+    /// fn sum(table: &Vec<usize>) -> usize {
+    ///     table.iter().sum()
+    /// }
+    ///
+    /// let error = zygote::Process::new()?.preload(table::task(2000)).unwrap_err();
+    /// assert!(error.to_string().contains("2000 is too big"));
+    ///
+    /// let process = zygote::Process::new()?.preload(table::task(100))?;
+    /// assert_eq!(sum::spawn(&process)?.join()?, 4950);
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn preload<T, K: RunsIn<S>>(self, preload: Preload<T, K>) -> Result<Process<T>> {
+        let load = preload.load();
+        let deadline = self.until(PRELOAD);
+        self.load(load, deadline)
+            .map_err(|error| error.with_entry(load.entry.path()))?;
+        Ok(Process {
+            patience: self.patience,
+            lease: self.lease,
+            state: PhantomData,
+        })
+    }
+
+    fn load(&self, load: &Load, deadline: Deadline) -> Result<()> {
+        load.check()?;
+        let peer = self.peer();
+        peer.check_epoch()?;
+        peer.discard_stock();
+        send_load(peer, Head::new(Kind::Preload, 0), load, deadline)
+            .map_err(|trouble| lost(trouble, "sending a preload"))?;
+        let pidfd = peer.hello(deadline)?.pidfd.as_fd();
+        let waited = match peer.answer(deadline, pidfd)? {
+            // It may have answered before it ended.
+            Waited::Watched => peer.answer(Deadline::after(Duration::ZERO), pidfd)?,
+            waited => waited,
+        };
+        match waited {
+            Waited::Got(Answer::Done) => Ok(()),
+            Waited::Got(Answer::Failed(failure)) => Err(failure.into_error()),
+            Waited::Got(Answer::Value { .. }) => Err(Error::new(
+                ErrorKind::Protocol,
+                "a result came for a preload",
+            )),
+            Waited::TimedOut => {
+                let _ = pidfd::signal(pidfd, libc::SIGKILL);
+                Err(Error::timeout(
+                    "the preload was not done before the deadline",
+                ))
+            }
+            Waited::Closed(_) | Waited::Watched => {
+                let exit = worker::exit_of(peer, Deadline::after(template::PATIENCE))?;
+                Err(exit.map_or_else(gone, |exit| worker::without_result(exit, "the preload")))
+            }
+        }
+    }
+}
+
+fn send_load(peer: &Peer, head: Head, load: &Load, deadline: Deadline) -> Result<(), Trouble> {
+    let fds: Vec<_> = load.fds.iter().map(AsFd::as_fd).collect();
+    let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
+    peer.send(head, &body, &fds, deadline)
+}

@@ -1,0 +1,97 @@
+//! The raw layer: octets, descriptors, and an entry by name.
+
+use std::os::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    unix::net::UnixStream,
+};
+
+use super::{Process, begin, lost, start};
+use crate::{
+    client::{template, worker::Worker},
+    error::{Error, Result},
+    registry,
+    task::{Anywhere, Task},
+    wire::frame::{Head, Kind},
+};
+
+impl<S> Process<S> {
+    /// Runs the raw entry of this name: its full path, or a last segment that
+    /// only one raw entry has. It is given one end of a new stream socket, and
+    /// the raw arguments; the other end is returned, non-blocking. Both are
+    /// close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run); a name that no raw entry has, or more than one
+    /// ([`is_invalid`](Error::is_invalid)).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    /// use zygote::{Arg, Args, Process};
+    ///
+    /// #[zygote::entry(raw)]
+    /// fn greet(mut conn: UnixStream, args: Args) {
+    ///     for arg in args {
+    ///         if let Arg::Bytes(bytes) = arg {
+    ///             conn.write_all(&bytes).expect("the program listens");
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let process = Process::new()?;
+    /// process.send_arg("hello, ")?.send_arg("world")?;
+    /// let (worker, mut conn) = process.run_raw("greet")?;
+    /// conn.set_nonblocking(false)?;
+    /// let mut text = String::new();
+    /// conn.read_to_string(&mut text)?;
+    /// assert_eq!(text, "hello, world");
+    /// worker.join()?;
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn run_raw(self, name: &str) -> Result<(Worker<()>, UnixStream)> {
+        let entry = registry::find_raw(name).map_err(Error::unstarted)?;
+        let tried = |error| Error::os("a socket pair for a raw entry failed", error).unstarted();
+        let (near, far) = UnixStream::pair().map_err(tried)?;
+        near.set_nonblocking(true).map_err(tried)?;
+        let task: Task<(), Anywhere> = Task::new(entry, |_| Ok(()), |_| Ok(()));
+        let deadline = self.until(template::PATIENCE);
+        let peer = start(self.lease, task.load(), &[far.as_fd()], deadline)?;
+        Ok((begin(peer, &task, deadline)?, near))
+    }
+
+    /// Sends octets as a raw argument. A fork has its own copy of all that was
+    /// sent so far.
+    ///
+    /// # Errors
+    ///
+    /// The process is gone, or reads nothing before the deadline.
+    pub fn send_arg(&self, bytes: impl AsRef<[u8]>) -> Result<&Self> {
+        self.send(Kind::Arg, &[bytes.as_ref()], &[])
+    }
+
+    /// Sends a descriptor as a raw argument. The program's own is closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_arg`](Self::send_arg).
+    pub fn send_fd(&self, fd: impl Into<OwnedFd>) -> Result<&Self> {
+        self.send(Kind::Fd, &[], &[fd.into().as_fd()])
+    }
+
+    fn send(&self, kind: Kind, body: &[&[u8]], fds: &[BorrowedFd<'_>]) -> Result<&Self> {
+        let peer = self.peer();
+        peer.check_epoch()?;
+        // What waits in stock was forked without it.
+        peer.discard_stock();
+        peer.send(
+            Head::new(kind, 0),
+            body,
+            fds,
+            self.until(template::PATIENCE),
+        )
+        .map_err(|trouble| lost(trouble, "sending a raw argument"))?;
+        Ok(self)
+    }
+}
