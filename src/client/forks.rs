@@ -103,10 +103,16 @@ impl Peer {
     }
 
     /// No more forks: it leaves when its children have.
-    pub(crate) fn end(&self) {
-        if self.is_current() && !self.forks.ended.swap(true, Ordering::Relaxed) {
-            lock(&self.forks.stock).clear();
-            self.tell(Kind::Close, 0, &[]);
+    pub(crate) fn end(self: &Arc<Self>) {
+        if !self.is_current() || self.forks.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        lock(&self.forks.stock).clear();
+        let now = Deadline::after(Duration::ZERO);
+        if let Err(Trouble::Busy) = self.send(Head::new(Kind::Close, 0), &[], &[], now) {
+            // A closed socket without the word would end its workers, too: it
+            // stays open until the program ends.
+            std::mem::forget(Arc::clone(self));
         }
     }
 

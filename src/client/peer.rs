@@ -16,7 +16,7 @@ use crate::{
     sys::{
         epoch,
         fd::Ours,
-        pidfd,
+        fork, pidfd,
         poll::{Deadline, Want, poll},
         socket,
     },
@@ -67,6 +67,8 @@ struct Inbox {
     /// The children whose handles live; what became of them.
     fates: BTreeMap<u64, Option<Fate>>,
     closed: Option<Closed>,
+    /// This program had no room for the pidfd.
+    hello_lost: bool,
     /// What arrived could not be understood or kept.
     trouble: Option<Error>,
 }
@@ -189,8 +191,8 @@ impl Peer {
             if let Some(found) = pick(&mut inbox) {
                 return Ok(Waited::Got(found));
             }
-            if let Some(error) = &inbox.trouble {
-                return Err(error.clone());
+            if let Some(error) = inbox.trouble.take() {
+                return Err(error);
             }
             if let Some(closed) = inbox.closed {
                 return Ok(Waited::Closed(closed));
@@ -262,6 +264,13 @@ impl Peer {
                 return;
             }
             Err(trouble) => {
+                inbox.hello_lost |= matches!(
+                    trouble,
+                    Trouble::NoRoom {
+                        kind: Kind::Hello,
+                        ..
+                    }
+                );
                 inbox.trouble = Some(trouble.into_error("receiving from a process"));
                 return;
             }
@@ -308,6 +317,9 @@ impl Peer {
         if let Some(hello) = self.known() {
             return Ok(hello);
         }
+        if std::mem::take(&mut lock(&self.inbox).hello_lost) {
+            self.introduce(deadline)?;
+        }
         let template = match self.origin() {
             Some(origin) => Some(origin.hello(deadline)?.pidfd.as_fd()),
             None => None,
@@ -337,6 +349,18 @@ impl Peer {
             )
             .unstarted()),
         }
+    }
+
+    /// Says who its owner is, and so asks for its first words.
+    pub(crate) fn introduce(&self, deadline: Deadline) -> Result<()> {
+        let own = pidfd::open(fork::own_pid())
+            .map_err(|error| Error::os("pidfd_open of this process failed", error))?;
+        let head = Head::new(Kind::Owner, 0);
+        self.send(head, &[], &[own.as_fd()], deadline)
+            .map_err(|trouble| match trouble {
+                Trouble::Closed { .. } => gone(),
+                other => other.into_error("introducing this program to a process"),
+            })
     }
 
     fn begun(&self, inbox: &mut Inbox) -> Option<Option<Failure>> {
@@ -471,10 +495,10 @@ impl Drop for Peer {
         if let Some((origin, id)) = &self.origin {
             origin.forget(*id);
         }
-        if let Some(hello) = self.known() {
-            if self.origin.is_none() {
-                pidfd::collect(hello.pidfd.as_fd());
-            }
+        if let Some(hello) = self.known()
+            && self.origin.is_none()
+        {
+            pidfd::collect(hello.pidfd.as_fd());
         }
     }
 }

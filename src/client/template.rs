@@ -45,10 +45,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 fn current() -> &'static Default {
     let epoch = epoch::current();
     let known = DEFAULT.load(Ordering::Acquire);
-    if let Some(known) = crate::sys::shared(known) {
-        if known.epoch == epoch {
-            return known;
-        }
+    if let Some(known) = crate::sys::shared(known)
+        && known.epoch == epoch
+    {
+        return known;
     }
     let new: &'static Default = Box::leak(Box::new(Default {
         epoch,
@@ -126,10 +126,10 @@ pub(super) fn execute() -> Result<Arc<Peer>> {
         return Err(error.clone());
     }
     let result = execute_and_wait();
-    if let Err(error) = &result {
-        if error.is_timeout() {
-            let _ = current().deaf.set(error.clone());
-        }
+    if let Err(error) = &result
+        && error.is_timeout()
+    {
+        let _ = current().deaf.set(error.clone());
     }
     result.map_err(Error::unstarted)
 }
@@ -161,10 +161,10 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     // By a handle: somebody else in the program may wait for every child.
     let handle = pidfd::open(child);
     let answer = template.hello(deadline);
-    if answer.is_err() {
-        if let Ok(handle) = &handle {
-            let _ = pidfd::signal(handle.as_fd(), libc::SIGKILL);
-        }
+    if answer.is_err()
+        && let Ok(handle) = &handle
+    {
+        let _ = pidfd::signal(handle.as_fd(), libc::SIGKILL);
     }
     // It has forked the template and is at its end, or was killed.
     spawn::wait_for(child);

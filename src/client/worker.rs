@@ -186,7 +186,7 @@ impl<R> Worker<R> {
         let Some(exit) = self.exit(deadline)? else {
             return Ok(None);
         };
-        let error = without_result(exit, "the worker");
+        let error = without_result(exit, "the worker", &self.peer);
         Err(if closed.unread {
             error.unstarted()
         } else {
@@ -356,11 +356,11 @@ fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
 }
 
 /// The error for a process that ended without saying how it fared.
-pub(super) fn without_result(exit: Exit, who: &str) -> Error {
+pub(super) fn without_result(exit: Exit, who: &str, peer: &Peer) -> Error {
     use std::os::unix::process::ExitStatusExt;
     let kind = match exit.status() {
-        // Nothing reported it: its template died, and it with it.
-        _ if exit.rusage().is_none() => ErrorKind::TemplateGone,
+        // Its template did not report it: it died, and the process with it.
+        _ if exit.rusage().is_none() && peer.origin().is_some() => ErrorKind::TemplateGone,
         Some(status) if status.signal().is_some() => ErrorKind::Signal,
         _ => ErrorKind::Exit,
     };

@@ -55,6 +55,10 @@ impl Family {
         })
     }
 
+    pub(super) fn move_up(&mut self) {
+        self.signals.move_up();
+    }
+
     pub(super) fn signals(&self) -> BorrowedFd<'_> {
         self.signals.as_fd()
     }
@@ -89,14 +93,15 @@ impl Family {
         });
     }
 
-    /// Takes the status of the children that have ended.
-    pub(super) fn reap(&mut self) {
-        while let Some(pid) = self.signals.next() {
-            // Another child's, when this one's came together with it.
+    /// Takes the status of the children that have ended. By process id, since
+    /// a wait for any child looks at each that lives.
+    pub(super) fn reap(&mut self, signalled: bool) {
+        if signalled && let Some(pid) = self.signals.next() {
             if let Some(ended) = pidfd::reap(pid, false) {
                 self.ended(ended);
             }
-            self.sweep = Some(Deadline::NEVER.within(SWEEP));
+            // Its signal may have swallowed that of another.
+            self.sweep = Some(Deadline::after(SWEEP));
         }
         if self.sweep.is_some_and(Deadline::passed) {
             self.sweep = None;
@@ -108,10 +113,10 @@ impl Family {
 
     /// Looks at one child, whatever the signals say.
     pub(super) fn look_at(&mut self, id: u64) {
-        if let Some(pid) = self.pid_of(id) {
-            if let Some(ended) = pidfd::reap(pid, false) {
-                self.ended(ended);
-            }
+        if let Some(pid) = self.pid_of(id)
+            && let Some(ended) = pidfd::reap(pid, false)
+        {
+            self.ended(ended);
         }
     }
 

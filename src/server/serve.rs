@@ -34,8 +34,10 @@ pub(crate) struct Host {
     pub(super) kept: Vec<RawFd>,
     /// A copy of the program: its descriptors belong to live values, too.
     is_copy: bool,
+    /// No more forks: it leaves when the children have.
+    closing: bool,
     /// No more frames come.
-    closed: bool,
+    deaf: bool,
     pid: i32,
 }
 
@@ -57,7 +59,8 @@ impl Host {
             family: None,
             kept: Vec::new(),
             is_copy: false,
-            closed: false,
+            closing: false,
+            deaf: false,
             pid: fork::own_pid(),
         }
     }
@@ -92,7 +95,7 @@ impl Host {
                     self.owner = frame.fds.into_iter().next();
                     self.hello();
                 }
-                Kind::Close => self.closed = true,
+                Kind::Close => self.closing = true,
                 // Only this library writes here: anything else is the end.
                 _ => fork::exit(1),
             }
@@ -103,18 +106,20 @@ impl Host {
     /// owner is gone, or when there is nothing left to do.
     fn next(&mut self) -> Frame {
         loop {
-            if self.closed && !self.has_children() {
+            if self.closing && !self.has_children() {
                 fork::exit(0);
             }
             let waits_only_here = self.family.is_none() && self.owner.is_none();
             let ready = waits_only_here || self.wait();
-            if !ready || self.closed {
+            if !ready {
                 continue;
             }
             match link::receive(self.socket(), waits_only_here) {
                 Ok(frame) => return frame,
                 Err(Trouble::Busy) => {}
-                Err(Trouble::Closed { .. }) => self.closed = true,
+                // Whoever means to leave its workers running says `Close` first.
+                Err(Trouble::Closed { .. }) if !self.closing => fork::exit(0),
+                Err(Trouble::Closed { .. }) => self.deaf = true,
                 Err(Trouble::NoRoom { kind, number }) => self.lost(kind, number),
                 Err(_) => fork::exit(1),
             }
@@ -124,14 +129,11 @@ impl Host {
     /// Waits until a frame is there (then it is true), a child has ended or a
     /// report can be sent.
     fn wait(&mut self) -> bool {
-        let socket = match self.closed {
+        let socket = match self.deaf {
             true => Want::Nothing,
-            false => Want::Read(self.socket.as_fd()),
+            false => Want::read(&self.socket),
         };
-        let owner = self
-            .owner
-            .as_ref()
-            .map_or(Want::Nothing, |fd| Want::Read(fd.as_fd()));
+        let owner = self.owner.as_ref().map_or(Want::Nothing, Want::read);
         let (mut signals, mut room, mut wake) = (Want::Nothing, Want::Nothing, Deadline::NEVER);
         if let Some(family) = &self.family {
             signals = Want::Read(family.signals());
@@ -140,7 +142,7 @@ impl Host {
                 room = Want::Write(self.socket.as_fd());
             }
         }
-        let Ok([frame, gone, _, _]) = poll([socket, owner, signals, room], wake) else {
+        let Ok([frame, gone, signal, _]) = poll([socket, owner, signals, room], wake) else {
             fork::exit(1);
         };
         if gone {
@@ -148,7 +150,7 @@ impl Host {
             fork::exit(0);
         }
         if let Some(family) = &mut self.family {
-            family.reap();
+            family.reap(signal);
             family.report(self.socket.as_fd());
         }
         frame
@@ -229,10 +231,14 @@ impl Host {
     fn fork(&mut self, frame: Frame) {
         if self.family.is_none() {
             self.family = Family::new().ok();
+            self.make_room();
         }
         let Some(end) = frame.fds.into_iter().next() else {
             fork::exit(1);
         };
+        if self.closing {
+            return refuse(&end, None, "the template was told to end".into());
+        }
         let Some(family) = &mut self.family else {
             let error = std::io::Error::last_os_error();
             return refuse(
@@ -256,6 +262,22 @@ impl Host {
         }
     }
 
+    /// Moves the descriptors of its own up, so that the ends which come get the
+    /// lowest number: then a child closes all others with one call.
+    fn make_room(&mut self) {
+        if self.is_copy {
+            return;
+        }
+        fd::move_up(&mut self.socket);
+        if let Some(owner) = &mut self.owner {
+            fd::move_up(owner);
+        }
+        if let Some(family) = &mut self.family {
+            family.move_up();
+        }
+        panics::set_socket(self.socket());
+    }
+
     fn become_child(&mut self, end: OwnedFd) {
         let parent = self.pid;
         let socket = std::mem::replace(&mut self.socket, end);
@@ -271,7 +293,6 @@ impl Host {
             // The template died before its death could be a signal.
             fork::exit(0);
         }
-        self.closed = false;
         self.pid = fork::own_pid();
         signal::allow_detach(self.socket.as_raw_fd(), link::empty(Kind::Detached));
         panics::set_socket(self.socket());

@@ -12,7 +12,7 @@ use crate::{
     registry::{self, Entry, Role},
     sys::{fork, image, signal},
     wire::{
-        frame::{Failure, Frame, Head, Kind, call},
+        frame::{FROM_STOCK, Failure, Frame, Head, Kind, call},
         link::{self, Trouble},
     },
 };
@@ -24,9 +24,11 @@ const PANICKED: i32 = 101;
 
 /// Runs the entry that the frame names, sends what it gave and exits.
 pub(super) fn run(mut host: Host, frame: Frame) -> ! {
-    signal::discard_pending();
+    let owner = frame.number & !FROM_STOCK;
+    if owner != frame.number {
+        signal::discard_pending();
+    }
     signal::unblock_all();
-    let owner = frame.number;
     let state = host.state.take();
     let result = find(&frame).map(|entry| {
         image::set_title(&format!("zygote: {} of {owner}", entry.path()));

@@ -135,6 +135,18 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
     }
 }
 
+/// Gives a descriptor a higher number, where the limit allows it.
+pub(crate) fn move_up(fd: &mut OwnedFd) {
+    const FROM: RawFd = 16;
+    if fd.as_raw_fd() >= FROM {
+        return;
+    }
+    if let Ok(number) = fcntl(&*fd, FcntlArg::F_DUPFD_CLOEXEC(FROM)) {
+        // SAFETY: fcntl made this number for this call.
+        *fd = unsafe { OwnedFd::from_raw_fd(number) };
+    }
+}
+
 /// The numbers above 2 that are open, from /proc or by asking for each.
 pub(crate) fn open_numbers() -> Vec<RawFd> {
     let is_open = |fd: &RawFd| {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::BorrowedFd,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -57,6 +57,13 @@ pub(crate) enum Want<'fd> {
     Write(BorrowedFd<'fd>),
     /// Nothing: keeps the place.
     Nothing,
+}
+
+impl<'fd> Want<'fd> {
+    /// To read from this one.
+    pub(crate) fn read(fd: &'fd impl AsFd) -> Self {
+        Self::Read(fd.as_fd())
+    }
 }
 
 /// `ppoll(2)`: waits until one of them is ready or the deadline has passed, and

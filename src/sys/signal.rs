@@ -2,15 +2,12 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
     sync::atomic::{AtomicI32, Ordering},
 };
 
-use nix::sys::{
-    signal::{SigSet, SigmaskHow, Signal, sigprocmask},
-    signalfd::{SfdFlags, SignalFd},
-};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use super::check;
 
@@ -116,22 +113,33 @@ fn empty_action() -> libc::sigaction {
 
 /// SIGCHLD arrivals as something to poll; non-blocking, close-on-exec.
 #[derive(Debug)]
-pub(crate) struct ChildSignals(SignalFd);
+pub(crate) struct ChildSignals(OwnedFd);
 
 impl ChildSignals {
     /// Every signal must be blocked.
     pub(crate) fn new() -> io::Result<Self> {
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
-        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        Ok(Self(SignalFd::with_flags(&mask, flags)?))
+        let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
+        // SAFETY: the mask is a live value; −1 asks for a new descriptor.
+        let fd = check(unsafe { libc::signalfd(-1, mask.as_ref(), flags) })?;
+        // SAFETY: the kernel made this descriptor for this call.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    pub(crate) fn move_up(&mut self) {
+        super::fd::move_up(&mut self.0);
     }
 
     /// The process that the pending SIGCHLD is about. The kernel keeps one
     /// SIGCHLD pending at a time: others may have ended too.
     pub(crate) fn next(&mut self) -> Option<i32> {
-        let info = self.0.read_signal().ok().flatten()?;
-        Some(info.ssi_pid.cast_signed())
+        const PID: usize = std::mem::offset_of!(libc::signalfd_siginfo, ssi_pid);
+        let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+        // A signalfd gives whole records.
+        nix::unistd::read(&self.0, &mut info).ok()?;
+        let pid = info[PID..].first_chunk()?;
+        Some(i32::from_ne_bytes(*pid))
     }
 }
 

@@ -82,6 +82,10 @@ impl Kind {
 /// Every frame begins with this: "zygote", version 1 of the protocol.
 const MARK: [u8; 4] = *b"zyg1";
 
+/// Put into the number of `Run`, beside the owner's process id: the process has
+/// waited in stock, and signals of that time are not meant for the worker.
+pub(crate) const FROM_STOCK: u64 = 1 << 32;
+
 /// The first bytes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {

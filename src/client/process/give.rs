@@ -1,15 +1,14 @@
 //! Giving a process away, and taking it over.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use super::{Process, lost};
+use super::Process;
 use crate::{
     client::{peer::Peer, template},
     codec::Hand,
     error::{Error, Result},
     parcel::{Decoder, Encoder},
-    sys::{fork, pidfd, poll::Deadline},
-    wire::frame::{Head, Kind},
+    sys::poll::Deadline,
 };
 
 impl<S> Process<S> {
@@ -74,10 +73,7 @@ impl<S> Process<S> {
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
         let peer = Peer::new(fd, None);
         let deadline = Deadline::after(template::PATIENCE);
-        let own = pidfd::open(fork::own_pid())
-            .map_err(|error| Error::os("pidfd_open of this process failed", error))?;
-        peer.send(Head::new(Kind::Owner, 0), &[], &[own.as_fd()], deadline)
-            .map_err(|trouble| lost(trouble, "taking over a process"))?;
+        peer.introduce(deadline)?;
         peer.hello(deadline)?;
         Ok(Self::from_peer(peer))
     }

@@ -18,12 +18,11 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    codec::Hand,
     error::{Error, Kind as ErrorKind, Result},
     sys::poll::Deadline,
     task::{Anywhere, Load, RunsIn, Task},
     wire::{
-        frame::{Head, Kind, call},
+        frame::{FROM_STOCK, Head, Kind, call},
         link::Trouble,
     },
 };
@@ -299,8 +298,10 @@ fn start(
         let text = "a process that has live workers cannot run an entry: fork it first";
         return Err(named(Error::invalid(text)));
     }
-    let head = Head::new(Kind::Run, u64::from(std::process::id()));
+    let owner = u64::from(std::process::id());
     loop {
+        let stock = if peer.is_from_stock() { FROM_STOCK } else { 0 };
+        let head = Head::new(Kind::Run, owner | stock);
         let all: Vec<_> = load
             .fds
             .iter()

@@ -102,7 +102,9 @@ impl<S> Process<S> {
             }
             Waited::Closed(_) | Waited::Watched => {
                 let exit = worker::exit_of(peer, Deadline::after(template::PATIENCE))?;
-                Err(exit.map_or_else(gone, |exit| worker::without_result(exit, "the preload")))
+                Err(exit.map_or_else(gone, |exit| {
+                    worker::without_result(exit, "the preload", peer)
+                }))
             }
         }
     }
