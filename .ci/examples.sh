@@ -23,7 +23,7 @@ ok() { echo "ok: $example: $*"; }
 clean_up() {
     local pid
     for pid in "${programs[@]}"; do
-        kill -9 "$pid" 2>>"$dir/clean-up" && wait "$pid" 2>>"$dir/clean-up" || true
+        { kill -9 "$pid" && wait "$pid"; } 2>>"$dir/clean-up" || true
     done
     rm -rf "$dir"
 }
@@ -51,6 +51,7 @@ expect() {
 # start NAME ARGS…: a server in the background; sets pid, log and port.
 start() {
     log=$dir/$1.log
+    : >"$log"
     "$bin/$1" "${@:2}" >"$log" 2>&1 </dev/null &
     pid=$!
     programs+=("$pid")
@@ -59,8 +60,7 @@ start() {
 }
 
 stop() {
-    kill "$pid"
-    wait "$pid" 2>>"$dir/clean-up" || true
+    { kill "$pid" && wait "$pid"; } 2>>"$dir/clean-up" || true
 }
 
 # says PATTERN: the example's output has such a line.
@@ -204,8 +204,7 @@ says "^worker $victim was killed by SIGKILL, [0-9]+ accepts$"
 curl -sS -m 5 -o "$dir/curl" "http://127.0.0.1:$port/"
 ok "it was replaced, and curl is answered"
 
-kill -9 "$pid"
-wait "$pid" 2>>"$dir/clean-up" || true
+{ kill -9 "$pid" && wait "$pid"; } 2>>"$dir/clean-up" || true
 within 2 none_left "prefork::serve of $pid\$"
 ok "the program killed: no worker is left"
 
@@ -312,6 +311,7 @@ ok "nothing is left of it"
 example=preloaded
 
 log=$dir/preloaded.log
+: >"$log"
 mkfifo "$dir/fifo"
 "$bin/preloaded" --pause >"$log" 2>&1 <"$dir/fifo" &
 pid=$!

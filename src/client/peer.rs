@@ -13,6 +13,7 @@ use std::{
 use super::forks::Forks;
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
+    exit::Exit,
     sys::{
         epoch,
         fd::Ours,
@@ -386,11 +387,15 @@ impl Peer {
                 std::io::Error::from_raw_os_error(code),
             ),
             Ok(Some(Fate::Ended { status, rusage })) => {
-                let exit = crate::exit::Exit::new(Some(status), Some(rusage));
-                Error::new(ErrorKind::Exit, format!("the new process {exit} at once"))
-                    .with_exit(exit)
+                let exit = Exit::new(Some(status), Some(rusage));
+                let text = format!("the new process {exit} before it was told what to run");
+                Error::new(ErrorKind::Exit, text).with_exit(exit)
             }
-            _ => gone(),
+            Ok(None) => Error::new(
+                ErrorKind::Protocol,
+                "the template dropped the request for a new process and does not say why",
+            ),
+            Err(error) => error,
         }
         .unstarted()
     }

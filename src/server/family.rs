@@ -86,11 +86,8 @@ impl Family {
     }
 
     /// A child that was asked for and cannot be.
-    pub(super) fn unborn(&mut self, id: u64, code: i32) {
-        self.reports.push_back(Report {
-            child: id,
-            fate: Fate::Unborn { code },
-        });
+    pub(super) fn unborn(&mut self, report: Report) {
+        self.reports.push_back(report);
     }
 
     /// Takes the status of the children that have ended. By process id, since

@@ -15,7 +15,7 @@ use crate::{
         signal,
     },
     wire::{
-        frame::{Failure, Frame, Head, Kind, ids},
+        frame::{Failure, Fate, Frame, Head, Kind, Report, ids},
         link::{self, Trouble},
     },
 };
@@ -214,7 +214,7 @@ impl Host {
     /// A frame arrived without its descriptors.
     fn lost(&mut self, kind: Kind, number: u64) {
         if kind == Kind::Fork {
-            return self.with_family(|family| family.unborn(number, libc::EMFILE));
+            return self.unborn(number, libc::EMFILE);
         }
         self.fail(&Failure {
             kind: ErrorKind::Os,
@@ -225,6 +225,29 @@ impl Host {
                 .to_owned(),
         });
         fork::exit(1);
+    }
+
+    /// Reports a child that was asked for and cannot be. Without a family, for
+    /// which there may be no room either, nothing else waits to be reported.
+    fn unborn(&mut self, child: u64, code: i32) {
+        let fate = Fate::Unborn { code };
+        let report = Report { child, fate };
+        match &mut self.family {
+            Some(family) => {
+                family.unborn(report);
+                family.report(self.socket.as_fd());
+            }
+            None => {
+                let head = Head::new(Kind::Exits, 0);
+                let _ = link::send(
+                    self.socket(),
+                    head,
+                    &[&Report::encode(&[report])],
+                    &[],
+                    false,
+                );
+            }
+        }
     }
 
     /// Forks. In the child this becomes the child: its socket, no children.

@@ -7,11 +7,19 @@
 
 use std::{
     ptr,
-    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
 };
 
 /// The page, or null while there is none.
-static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+static PAGE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());
+
+/// What stands on the page.
+#[repr(C)]
+struct Page {
+    epoch: AtomicU64,
+    /// The process id, which the C library asks the kernel for each time.
+    pid: AtomicU32,
+}
 
 /// The last number given out. Copied by a fork, so numbers of a copy are always
 /// greater than those it inherited.
@@ -24,20 +32,38 @@ pub(crate) fn current() -> u64 {
     let Some(page) = page else {
         return u64::from(std::process::id());
     };
-    let epoch = page.load(Ordering::Relaxed);
+    let epoch = page.epoch.load(Ordering::Relaxed);
     if epoch != 0 {
         return epoch;
     }
     let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    match page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+    match page
+        .epoch
+        .compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed)
+    {
         Ok(_) => next,
         Err(other) => other,
     }
 }
 
+/// This process's id.
+pub(crate) fn pid() -> u32 {
+    let Some(page) = page() else {
+        return std::process::id();
+    };
+    match page.pid.load(Ordering::Relaxed) {
+        0 => {
+            let pid = std::process::id();
+            page.pid.store(pid, Ordering::Relaxed);
+            pid
+        }
+        pid => pid,
+    }
+}
+
 /// The page; `None` when the kernel gives none (then the process id serves,
 /// which costs a system call and is as good until ids are reused).
-fn page() -> Option<&'static AtomicU64> {
+fn page() -> Option<&'static Page> {
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
         let new = map();
@@ -61,7 +87,7 @@ fn page() -> Option<&'static AtomicU64> {
     Some(unsafe { &*page })
 }
 
-fn map() -> *mut AtomicU64 {
+fn map() -> *mut Page {
     const LENGTH: usize = 4096;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice
     // touches no existing memory.
@@ -96,5 +122,7 @@ mod tests {
         let other = std::thread::spawn(super::current).join().unwrap();
         assert_ne!(first, 0);
         assert_eq!(first, other);
+        assert_eq!(super::pid(), std::process::id());
+        assert_eq!(super::pid(), std::process::id());
     }
 }

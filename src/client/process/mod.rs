@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
-    sys::poll::Deadline,
+    sys::{epoch, poll::Deadline},
     task::{Anywhere, Load, RunsIn, Task},
     wire::{
         frame::{FROM_STOCK, Head, Kind, call},
@@ -298,7 +298,7 @@ fn start(
         let text = "a process that has live workers cannot run an entry: fork it first";
         return Err(named(Error::invalid(text)));
     }
-    let owner = u64::from(std::process::id());
+    let owner = u64::from(epoch::pid());
     loop {
         let stock = if peer.is_from_stock() { FROM_STOCK } else { 0 };
         let head = Head::new(Kind::Run, owner | stock);
