@@ -5,6 +5,8 @@
 //! the handles that users hold. No thread, no signal handler, no timer: whoever
 //! waits reads.
 
+#[cfg(feature = "exec")]
+mod execute;
 mod forks;
 mod peer;
 mod process;

@@ -78,6 +78,7 @@ pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
 
 /// Whether the program runs with more privileges than its caller (set-user-id,
 /// file capabilities).
+#[cfg(feature = "exec")]
 pub(crate) fn is_privileged() -> bool {
     // SAFETY: it takes a number and touches no memory of ours.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
