@@ -89,6 +89,6 @@ fn become_template(near: OwnedFd, far: OwnedFd, owner: OwnedFd, program: i32) ->
     drop(near);
     fd::close_ours();
     image::take_title_memory();
-    image::set_title(&format!("zygote: template of {program}"));
+    image::set_title("template", u64::from(program.cast_unsigned()));
     server::serve_copy(far, owner)
 }

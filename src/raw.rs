@@ -1,6 +1,6 @@
 //! The raw layer's arguments: octets and descriptors, in the order sent.
 
-use std::{cell::RefCell, os::fd::OwnedFd};
+use std::{cell::RefCell, mem::ManuallyDrop, os::fd::OwnedFd};
 
 /// One raw argument.
 #[derive(Debug)]
@@ -34,7 +34,10 @@ impl ExactSizeIterator for Args {}
 
 thread_local! {
     /// What this process was sent and nobody has taken.
-    static HELD: RefCell<Vec<Arg>> = const { RefCell::new(Vec::new()) };
+    /// Without a destructor: registering one would cost each new process a
+    /// handful of page faults, and the list lives as long as the process.
+    static HELD: ManuallyDrop<RefCell<Vec<Arg>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
 }
 
 /// Takes, and clears, the raw arguments sent to this process so far.
@@ -72,19 +75,20 @@ thread_local! {
 /// ```
 #[must_use]
 pub fn take_args() -> Args {
-    Args(HELD.take().into_iter())
+    Args(HELD.with(|held| held.take()).into_iter())
 }
 
 /// Puts an argument at the end of this process's list.
 pub(crate) fn hold(arg: Arg) {
-    HELD.with_borrow_mut(|held| held.push(arg));
+    HELD.with(|held| held.borrow_mut().push(arg));
 }
 
 /// The numbers of the descriptors in the list.
 pub(crate) fn held_fds() -> Vec<i32> {
     use std::os::fd::AsRawFd;
-    HELD.with_borrow(|held| {
-        held.iter()
+    HELD.with(|held| {
+        held.borrow()
+            .iter()
             .filter_map(|arg| match arg {
                 Arg::Fd(fd) => Some(fd.as_raw_fd()),
                 Arg::Bytes(_) => None,

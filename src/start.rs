@@ -3,18 +3,21 @@
 use std::{
     os::fd::OwnedFd,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use crate::sys::epoch;
+use crate::{error::Error, sys::epoch};
 
 /// Set by the hook when it ran in a program that it may act in.
 static IN_EXECUTABLE: AtomicBool = AtomicBool::new(false);
 
 /// The program's end of the early template's socket, and the epoch it is of.
 static EARLY: Mutex<Option<(OwnedFd, u64)>> = Mutex::new(None);
+
+/// Why there is no template before `main`, where that is not to be changed.
+static REFUSED: OnceLock<Error> = OnceLock::new();
 
 /// The environment variable that asks a program to be a server. With the
 /// version: two versions of this crate may be in one binary.
@@ -45,4 +48,15 @@ pub(crate) fn take_early() -> Option<OwnedFd> {
     let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
     let (socket, of) = early.take()?;
     (of == epoch::current()).then_some(socket)
+}
+
+/// Leaves the reason why this program cannot have a template: executed again,
+/// it would be in the same state.
+pub(crate) fn leave_refusal(error: Error) {
+    let _ = REFUSED.set(error);
+}
+
+/// Why this program cannot have a template.
+pub(crate) fn refusal() -> Option<Error> {
+    REFUSED.get().cloned()
 }

@@ -8,10 +8,10 @@ use std::{
 
 use super::peer::Peer;
 use crate::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     start,
     sys::{pidfd, poll::Deadline, socket, spawn},
-    wire::frame::{Head, Kind},
+    wire::frame::{self, Head},
 };
 
 /// How long a program that was executed may take to answer as a template.
@@ -43,7 +43,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     let token = spawn::random();
     let deadline = Deadline::after(ANSWER);
     template
-        .send(Head::new(Kind::Token, token), &[], &[], deadline)
+        .send(Head::new(frame::Kind::Token, token), &[], &[], deadline)
         .map_err(|trouble| trouble.into_error("preparing a template"))?;
     let child = spawn::respawn(far, start::VARIABLE, |number| format!("{number}:{token}"))
         .map_err(|error| {
@@ -65,6 +65,10 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     spawn::wait_for(child);
     match answer {
         Ok(_) => Ok(template),
+        // It did; there was no room here for the answer.
+        Err(error) if error.kind_and_code().0 == Kind::Os => Err(error),
+        // It did: it must not be forked, as it would not be the next time.
+        Err(error) if error.is_invalid() => Err(DEAF.get_or_init(|| error).clone()),
         Err(error) => {
             // Whatever it did instead, it must not do it again.
             let text = format!(

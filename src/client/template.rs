@@ -60,7 +60,7 @@ pub(super) fn default() -> Result<Arc<Peer>> {
     );
     cell.get_or_try_init(|| match start::take_early() {
         Some(socket) => Ok(Peer::new(socket, None)),
-        None => execute(),
+        None => start::refusal().map_or_else(execute, Err),
     })
     .cloned()
 }

@@ -10,7 +10,13 @@ use std::{
 };
 
 use super::{panics, serve::Host};
+#[cfg(feature = "exec")]
+use crate::wire::{
+    frame::{Failure, Head, Kind},
+    link,
+};
 use crate::{
+    error::Error,
     registry::EARLY,
     start,
     sys::{
@@ -49,6 +55,9 @@ static CARGO: Mutex<Option<(OwnedFd, Option<OwnedFd>, i32)>> = Mutex::new(None);
 /// Forks the early template. Where that fails the program goes on without: the
 /// first spawn says why, or executes one.
 fn start_early() {
+    if let Err(error) = check_threads() {
+        return start::leave_refusal(error);
+    }
     fd::fill_standard();
     let Ok((near, far)) = socket::pair() else {
         return;
@@ -57,6 +66,20 @@ fn start_early() {
     if clone_template(far, pidfd::open(pid).ok(), pid).is_ok() {
         start::leave_early(near);
     }
+}
+
+/// A constructor before ours may have started threads. What they hold and do
+/// would be half-copied.
+fn check_threads() -> Result<(), Error> {
+    if fork::is_single_threaded() {
+        return Ok(());
+    }
+    let names = fork::other_threads().join(", ");
+    Err(Error::invalid(format!(
+        "no template can be forked: before `main` there are more threads than one already; the \
+         others are: {names}. A constructor started them"
+    ))
+    .unstarted())
 }
 
 /// Forks a template that serves on `socket` for this owner.
@@ -85,8 +108,8 @@ fn template() -> ! {
     keep.extend(owner.iter().map(AsRawFd::as_raw_fd));
     close_others(&mut keep);
     image::take_title_memory();
-    image::set_title(&format!("zygote: template of {owner_pid}"));
-    panics::install(socket.as_fd());
+    image::set_title("template", u64::from(owner_pid.cast_unsigned()));
+    panics::install();
     image::run_constructors_after(&SLOT);
     // They may have changed what a worker must find as a fresh `main` does.
     signal::block_all();
@@ -119,6 +142,17 @@ fn serve_if_asked() {
         fork::exit(0);
     }
     fd::fill_standard();
+    if let Err(error) = check_threads() {
+        let failure = Failure::from_error(&error).encode();
+        let _ = link::send(
+            socket.as_fd(),
+            Head::new(Kind::Failed, 0),
+            &[&failure],
+            &[],
+            false,
+        );
+        fork::exit(1);
+    }
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
     let code = match clone_template(socket, owner, owner_pid) {
@@ -131,10 +165,7 @@ fn serve_if_asked() {
 /// The socket and the process that asks, if a program asks itself.
 #[cfg(feature = "exec")]
 fn asked_by() -> Option<(OwnedFd, i32)> {
-    use crate::{
-        sys::spawn,
-        wire::{frame::Kind, link},
-    };
+    use crate::sys::spawn;
 
     let name = std::ffi::CString::new(start::VARIABLE).ok()?;
     let (number, token) = image::variable(&name)?.split_once(':')?;

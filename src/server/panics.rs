@@ -3,9 +3,7 @@
 use std::{
     any::Any,
     cell::RefCell,
-    os::fd::{AsRawFd, BorrowedFd},
     panic::{self, PanicHookInfo},
-    sync::atomic::{AtomicI32, Ordering},
 };
 
 use crate::{
@@ -22,12 +20,8 @@ thread_local! {
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// The socket of this process, for a panic that ends it.
-static SOCKET: AtomicI32 = AtomicI32::new(-1);
-
 /// Records panics from here on; what the hook before did, it still does.
-pub(super) fn install(socket: BorrowedFd<'_>) {
-    set_socket(socket);
+pub(super) fn install() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         record(info);
@@ -36,11 +30,6 @@ pub(super) fn install(socket: BorrowedFd<'_>) {
             send_last();
         }
     }));
-}
-
-/// A forked process has a socket of its own.
-pub(super) fn set_socket(socket: BorrowedFd<'_>) {
-    SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
 }
 
 fn record(info: &PanicHookInfo<'_>) {
@@ -58,7 +47,7 @@ fn send_last() {
     let Some(text) = LAST.take().map(|(message, place)| text(&message, &place)) else {
         return;
     };
-    let Ok(socket) = fd::lend(SOCKET.load(Ordering::Relaxed)) else {
+    let Some(socket) = fd::main_socket() else {
         return;
     };
     let head = Head::new(Kind::Failed, 0);

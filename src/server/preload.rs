@@ -32,7 +32,7 @@ pub(super) fn run(host: &mut Host, frame: Frame) {
     // It may have changed what a worker must find as a fresh `main` does.
     signal::block_all();
     signal::reset_dispositions();
-    panics::install(host.socket());
+    panics::install();
     let result = match result {
         Ok(result) => result.map_err(|error| Failure::from_error(&error)),
         Err(payload) => Err(panics::caught(&*payload)),

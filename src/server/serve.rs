@@ -1,6 +1,9 @@
 //! The loop of a process that has not been told what to run.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::{
+    io::Write,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+};
 
 use super::{family::Family, panics, preload, worker};
 use crate::{
@@ -44,7 +47,7 @@ pub(crate) struct Host {
 /// The life of a copy of the program as a template, see `Process::fork_current`.
 /// Its threads are one, its signals blocked.
 pub(crate) fn serve_copy(socket: OwnedFd, owner: OwnedFd) -> ! {
-    panics::install(socket.as_fd());
+    panics::install();
     let mut host = Host::root(socket, Some(owner));
     host.is_copy = true;
     host.serve()
@@ -52,6 +55,10 @@ pub(crate) fn serve_copy(socket: OwnedFd, owner: OwnedFd) -> ! {
 
 impl Host {
     pub(super) fn root(socket: OwnedFd, owner: Option<OwnedFd>) -> Self {
+        // What is made here once is not made in every worker.
+        let _ = std::io::stdout().flush();
+        fd::set_main_socket(socket.as_fd());
+        signal::allow_detach(link::empty(Kind::Detached));
         Self {
             socket,
             owner,
@@ -298,7 +305,7 @@ impl Host {
         if let Some(family) = &mut self.family {
             family.move_up();
         }
-        panics::set_socket(self.socket());
+        fd::set_main_socket(self.socket());
     }
 
     fn become_child(&mut self, end: OwnedFd) {
@@ -317,8 +324,7 @@ impl Host {
             fork::exit(0);
         }
         self.pid = fork::own_pid();
-        signal::allow_detach(self.socket.as_raw_fd(), link::empty(Kind::Detached));
-        panics::set_socket(self.socket());
+        fd::set_main_socket(self.socket());
         self.hello();
     }
 

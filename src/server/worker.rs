@@ -31,7 +31,7 @@ pub(super) fn run(mut host: Host, frame: Frame) -> ! {
     signal::unblock_all();
     let state = host.state.take();
     let result = find(&frame).map(|entry| {
-        image::set_title(&format!("zygote: {} of {owner}", entry.path()));
+        image::set_title(entry.path(), owner);
         catch_unwind(AssertUnwindSafe(|| perform(entry, state, frame)))
     });
     // Before the result, so that no output follows `join`. A stdout that cannot

@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
         unix::fs::FileExt,
     },
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicI32, AtomicU64, Ordering},
 };
 
 use nix::{
@@ -85,6 +85,23 @@ pub(crate) fn close_ours() {
             }
         }
     }
+}
+
+/// The socket of this process, for code that is called from anywhere: a panic
+/// hook, a signal handler. 0 is none.
+static MAIN_SOCKET: AtomicI32 = AtomicI32::new(0);
+
+/// Makes this the process's socket, for as long as the process lives.
+pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
+    MAIN_SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
+}
+
+/// The process's socket; `None` in the program.
+pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
+    let fd = MAIN_SOCKET.load(Ordering::Relaxed);
+    // SAFETY: a process keeps its socket open until its end; before it moves
+    // it, it says so.
+    (fd > 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// Closes every descriptor above 2 whose number is not in `keep`.

@@ -215,19 +215,34 @@ unsafe fn move_strings(mut list: *mut *mut c_char, end: &mut *mut c_char) {
     }
 }
 
-/// What `ps` shows for this process. Cut to the room there is; nothing happens
-/// where there is none.
-pub(crate) fn set_title(title: &str) {
+/// What `ps` shows for this process: `zygote: WHAT of PID`. Cut to the room
+/// there is; nothing happens where there is none.
+///
+/// Put together by hand: formatting would touch pages that most workers have no
+/// other use for.
+pub(crate) fn set_title(what: &str, mut pid: u64) {
     static SHOWN: AtomicUsize = AtomicUsize::new(0);
     let start = TITLE.load(Ordering::Relaxed);
     let room = TITLE_LENGTH.load(Ordering::Relaxed);
     if start.is_null() {
         return;
     }
-    let length = title.len().min(room - 1);
-    let before = SHOWN.swap(length, Ordering::Relaxed);
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    while pid > 0 || first == digits.len() {
+        first -= 1;
+        digits[first] += (pid % 10) as u8;
+        pid /= 10;
+    }
     // SAFETY: `take_title_memory` made `room` bytes from `start` ours.
     let memory = unsafe { slice::from_raw_parts_mut(start, room) };
-    memory[..length].copy_from_slice(&title.as_bytes()[..length]);
-    memory[length..before.max(length)].fill(0);
+    let mut end = 0;
+    for part in [b"zygote: ", what.as_bytes(), b" of ", &digits[first..]] {
+        // The last byte stays NUL.
+        let length = part.len().min(room - 1 - end);
+        memory[end..end + length].copy_from_slice(&part[..length]);
+        end += length;
+    }
+    let before = SHOWN.swap(end, Ordering::Relaxed);
+    memory[end..before.max(end)].fill(0);
 }

@@ -2,9 +2,9 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -164,18 +164,16 @@ pub(crate) fn die_with_parent() {
 /// chose it to preempt threads for the same reason.)
 pub(crate) const DETACH: i32 = libc::SIGURG;
 
-/// The socket that `on_detach` answers on, and the answer.
-static ANSWER_TO: AtomicI32 = AtomicI32::new(-1);
-static ANSWER: [AtomicI32; 6] = [const { AtomicI32::new(0) }; 6];
+/// What `on_detach` answers, on the main socket.
+static ANSWER: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
-/// From here on [`DETACH`] frees this process from its parent, and `answer` is
-/// sent on `socket`.
-pub(crate) fn allow_detach(socket: RawFd, answer: [u8; 24]) {
-    for (slot, word) in ANSWER.iter().zip(answer.chunks_exact(4)) {
-        let word = [word[0], word[1], word[2], word[3]];
-        slot.store(i32::from_ne_bytes(word), Ordering::Relaxed);
+/// From here on [`DETACH`] frees this process from its parent, and is answered
+/// with these bytes.
+pub(crate) fn allow_detach(answer: [u8; 24]) {
+    for (slot, word) in ANSWER.iter().zip(answer.chunks_exact(8)) {
+        let word = word.try_into().map_or(0, u64::from_ne_bytes);
+        slot.store(word, Ordering::Relaxed);
     }
-    ANSWER_TO.store(socket, Ordering::Release);
 }
 
 extern "C" fn on_detach(_: libc::c_int) {
@@ -203,14 +201,20 @@ fn detach() {
     }
     // SAFETY: PR_SET_PDEATHSIG takes a number and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
-    let socket = ANSWER_TO.load(Ordering::Acquire);
-    let mut answer = [0; 6];
-    for (word, slot) in answer.iter_mut().zip(&ANSWER) {
-        *word = slot.load(Ordering::Relaxed);
-    }
+    let Some(socket) = super::fd::main_socket() else {
+        return;
+    };
+    let answer = [0, 1, 2].map(|at: usize| ANSWER[at].load(Ordering::Relaxed));
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: the pointer and length are those of `answer`.
-    unsafe { libc::send(socket, answer.as_ptr().cast(), size_of_val(&answer), flags) };
+    unsafe {
+        libc::send(
+            socket.as_raw_fd(),
+            answer.as_ptr().cast(),
+            size_of_val(&answer),
+            flags,
+        )
+    };
 }
 
 /// Where this thread's errno is; the name differs between C libraries, the
