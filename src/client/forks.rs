@@ -4,7 +4,7 @@ use std::{
     os::fd::AsFd,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,8 +19,9 @@ use crate::{
     },
 };
 
-/// How many processes a kept process has in stock.
-const STOCK: usize = 4;
+/// The most processes that a kept process has in stock. It has as many as were
+/// in use at the same time, up to this.
+const STOCK: usize = 16;
 
 /// Forks between two looks at what the template has reported.
 const DRAIN_EVERY: u64 = 16;
@@ -34,7 +35,10 @@ pub(super) struct Forks {
     count: AtomicU64,
     /// Children that nobody asks about any more and the process does not know.
     forgotten: Mutex<Vec<u64>>,
+    /// They hold on to the process they are forks of: taken out when it ends.
     stock: Mutex<Vec<Arc<Peer>>>,
+    /// The most children that were in use at the same time.
+    peak: AtomicUsize,
     /// No more forks.
     ended: AtomicBool,
 }
@@ -45,10 +49,14 @@ impl Peer {
     /// Does not wait for it to exist.
     pub(crate) fn fork(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
         self.check_epoch()?;
-        if let Some(ready) = lock(&self.forks.stock).pop() {
+        let mut stock = lock(&self.forks.stock);
+        let in_use = (self.children() + 1).saturating_sub(stock.len());
+        self.forks.peak.fetch_max(in_use, Ordering::Relaxed);
+        if let Some(ready) = stock.pop() {
             ready.mark_from_stock();
             return Ok(ready);
         }
+        drop(stock);
         self.fork_now(deadline)
     }
 
@@ -82,11 +90,15 @@ impl Peer {
     /// Puts one process into stock, unless there are enough. What goes wrong
     /// here shows when a process is asked for.
     pub(crate) fn refill(self: &Arc<Self>) {
-        if self.forks.ended.load(Ordering::Relaxed) || lock(&self.forks.stock).len() >= STOCK {
+        let enough = STOCK.min(self.forks.peak.load(Ordering::Relaxed));
+        if self.forks.ended.load(Ordering::Relaxed) || lock(&self.forks.stock).len() >= enough {
             return;
         }
         if let Ok(process) = self.fork_now(Deadline::after(Duration::ZERO)) {
-            lock(&self.forks.stock).push(process);
+            let mut stock = lock(&self.forks.stock);
+            if !self.forks.ended.load(Ordering::Relaxed) {
+                stock.push(process);
+            }
         }
     }
 
@@ -107,7 +119,8 @@ impl Peer {
         if !self.is_current() || self.forks.ended.swap(true, Ordering::Relaxed) {
             return;
         }
-        lock(&self.forks.stock).clear();
+        let stock = std::mem::take(&mut *lock(&self.forks.stock));
+        drop(stock);
         let now = Deadline::after(Duration::ZERO);
         if let Err(Trouble::Busy) = self.send(Head::new(Kind::Close, 0), &[], &[], now) {
             // A closed socket without the word would end its workers, too: it

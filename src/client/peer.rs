@@ -455,6 +455,11 @@ impl Peer {
         lock(&self.inbox).fates.remove(&id).flatten().is_some()
     }
 
+    /// How many handles of its children live, those in stock included.
+    pub(super) fn children(&self) -> usize {
+        lock(&self.inbox).fates.len()
+    }
+
     /// Whether handles of its children live.
     pub(crate) fn has_children(&self) -> bool {
         !lock(&self.inbox).fates.is_empty()

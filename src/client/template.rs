@@ -86,6 +86,8 @@ pub(super) fn replace(dead: &Arc<Peer>) {
         .unwrap_or_else(PoisonError::into_inner);
     if cell.get().is_some_and(|held| Arc::ptr_eq(held, dead)) {
         *cell = Arc::default();
+        drop(cell);
+        dead.end();
     }
 }
 
