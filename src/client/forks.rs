@@ -37,6 +37,8 @@ pub(super) struct Forks {
     forgotten: Mutex<Vec<u64>>,
     /// They hold on to the process they are forks of: taken out when it ends.
     stock: Mutex<Vec<Arc<Peer>>>,
+    /// How many are being put into stock. Changed while that is locked.
+    coming: AtomicUsize,
     /// The most children that were in use at the same time.
     peak: AtomicUsize,
     /// No more forks.
@@ -91,14 +93,21 @@ impl Peer {
     /// here shows when a process is asked for.
     pub(crate) fn refill(self: &Arc<Self>) {
         let enough = STOCK.min(self.forks.peak.load(Ordering::Relaxed));
-        if self.forks.ended.load(Ordering::Relaxed) || lock(&self.forks.stock).len() >= enough {
-            return;
-        }
-        if let Ok(process) = self.fork_now(Deadline::after(Duration::ZERO)) {
-            let mut stock = lock(&self.forks.stock);
-            if !self.forks.ended.load(Ordering::Relaxed) {
-                stock.push(process);
+        {
+            let stock = lock(&self.forks.stock);
+            let coming = self.forks.coming.load(Ordering::Relaxed);
+            if self.forks.ended.load(Ordering::Relaxed) || stock.len() + coming >= enough {
+                return;
             }
+            self.forks.coming.fetch_add(1, Ordering::Relaxed);
+        }
+        let process = self.fork_now(Deadline::after(Duration::ZERO));
+        let mut stock = lock(&self.forks.stock);
+        self.forks.coming.fetch_sub(1, Ordering::Relaxed);
+        if let Ok(process) = process
+            && !self.forks.ended.load(Ordering::Relaxed)
+        {
+            stock.push(process);
         }
     }
 

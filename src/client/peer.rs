@@ -22,7 +22,7 @@ use crate::{
         socket,
     },
     wire::{
-        frame::{Failure, Fate, Frame, Head, Kind, Report},
+        frame::{Failure, Fate, Frame, Head, Kind, Report, SAME_OWNER},
         link::{self, Trouble},
     },
 };
@@ -42,6 +42,10 @@ pub(crate) struct Peer {
     origin: Option<(Arc<Peer>, u64)>,
     /// It waited in stock, so its `Hello` is there.
     from_stock: AtomicBool,
+    /// It was told something that another process would not know.
+    told: AtomicBool,
+    /// It is, or was, the default template.
+    default: AtomicBool,
     hello: OnceLock<Hello>,
     inbox: Mutex<Inbox>,
     /// Signalled when the thread that reads stops reading.
@@ -111,6 +115,8 @@ impl Peer {
             epoch: epoch::current(),
             origin,
             from_stock: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            default: AtomicBool::new(false),
             hello: OnceLock::new(),
             inbox: Mutex::default(),
             arrived: Condvar::new(),
@@ -120,6 +126,30 @@ impl Peer {
 
     pub(crate) fn is_from_stock(&self) -> bool {
         self.from_stock.load(Ordering::Relaxed)
+    }
+
+    /// Whether another process from stock is as good: nobody knows this one.
+    pub(crate) fn is_replaceable(&self) -> bool {
+        self.is_from_stock() && !self.told.load(Ordering::Relaxed) && self.known().is_none()
+    }
+
+    pub(crate) fn mark_told(&self) {
+        self.told.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_default(&self) -> bool {
+        self.default.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is known to have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        let now = Deadline::after(Duration::ZERO);
+        self.known()
+            .is_some_and(|hello| matches!(poll([Want::read(&hello.pidfd)], now), Ok([true])))
+    }
+
+    pub(super) fn mark_default(&self) {
+        self.default.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn origin(&self) -> Option<&Arc<Self>> {
@@ -261,6 +291,11 @@ impl Peer {
             Ok(frame) => frame,
             Err(Trouble::Busy) => return,
             Err(Trouble::Closed { unread }) => {
+                // The kernel says so, once, before it gives what the peer said
+                // before it closed: why there is no process, for one.
+                while unread && let Ok(frame) = link::receive(self.socket.as_fd(), false) {
+                    self.store(inbox, Ok(frame));
+                }
                 inbox.closed = Some(Closed { unread });
                 return;
             }
@@ -319,7 +354,7 @@ impl Peer {
             return Ok(hello);
         }
         if std::mem::take(&mut lock(&self.inbox).hello_lost) {
-            self.introduce(deadline)?;
+            self.introduce(SAME_OWNER, deadline)?;
         }
         let template = match self.origin() {
             Some(origin) => Some(origin.hello(deadline)?.pidfd.as_fd()),
@@ -353,10 +388,10 @@ impl Peer {
     }
 
     /// Says who its owner is, and so asks for its first words.
-    pub(crate) fn introduce(&self, deadline: Deadline) -> Result<()> {
+    pub(crate) fn introduce(&self, owner: u64, deadline: Deadline) -> Result<()> {
         let own = pidfd::open(fork::own_pid())
             .map_err(|error| Error::os("pidfd_open of this process failed", error))?;
-        let head = Head::new(Kind::Owner, 0);
+        let head = Head::new(Kind::Owner, owner);
         self.send(head, &[], &[own.as_fd()], deadline)
             .map_err(|trouble| match trouble {
                 Trouble::Closed { .. } => gone(),

@@ -12,7 +12,11 @@ use std::{
 use once_cell::sync::OnceCell;
 
 use super::peer::Peer;
-use crate::{error::Result, start, sys::epoch};
+use crate::{
+    error::Result,
+    start,
+    sys::{epoch, poll::Deadline},
+};
 
 /// The template of one process. A copy of the process, by a fork of the
 /// program's own, gets one of its own: a lock in here may have been held while
@@ -62,6 +66,7 @@ pub(super) fn default() -> Result<Arc<Peer>> {
         Some(socket) => Ok(Peer::new(socket, None)),
         None => start::refusal().map_or_else(execute, Err),
     })
+    .inspect(|template| template.mark_default())
     .cloned()
 }
 
@@ -78,8 +83,30 @@ pub(super) fn with_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T
     }
 }
 
+/// [`with_default`], on one that lives: what is forked may be used in other ways
+/// than the one that notices a dead template by itself.
+pub(super) fn with_living_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T> {
+    let template = default()?;
+    if template.has_ended() {
+        replace(&template);
+    }
+    with_default(act)
+}
+
+/// Asks for a process in place of one that died while it waited in stock. If
+/// it was the default template that died, its successor forks it.
+pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<Peer>> {
+    match origin.fork_now(deadline) {
+        Err(error) if error.is_template_gone() && origin.is_default() => {
+            replace(origin);
+            default()?.fork_now(deadline)
+        }
+        result => result,
+    }
+}
+
 /// The next one to ask for the default template gets a new one.
-pub(super) fn replace(dead: &Arc<Peer>) {
+fn replace(dead: &Arc<Peer>) {
     let mut cell = current()
         .cell
         .lock()

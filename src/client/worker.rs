@@ -298,13 +298,20 @@ impl<R> Worker<R> {
     /// # Examples
     ///
     /// ```
-    /// # #[zygote::entry]
-    /// # fn work() { std::thread::sleep(std::time::Duration::from_secs(3600)) }
+    /// use std::{path::Path, thread, time::Duration};
+    ///
+    /// #[zygote::entry]
+    /// fn work() {
+    ///     thread::sleep(Duration::from_secs(3600));
+    /// }
+    ///
     /// let worker = work::spawn()?.kill_on_drop(true);
-    /// let pid = worker.id();
+    /// let process = format!("/proc/{}", worker.id());
+    /// assert!(Path::new(&process).exists());
     /// drop(worker);
-    /// # std::thread::sleep(std::time::Duration::from_millis(200));
-    /// # assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    /// while Path::new(&process).exists() {
+    ///     thread::sleep(Duration::from_millis(1));
+    /// }
     /// # Ok::<(), zygote::Error>(())
     /// ```
     #[must_use = "it gives the worker back"]

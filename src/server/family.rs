@@ -25,6 +25,9 @@ const SWEEP: Duration = Duration::from_millis(5);
 /// The most reports in one frame.
 const BATCH: usize = 64;
 
+/// The number of a child that was forked for an owner before.
+const NOBODY: u64 = u64::MAX;
+
 /// The children of this process, and what has not been reported about them.
 #[derive(Debug)]
 pub(super) struct Family {
@@ -136,6 +139,16 @@ impl Family {
             if let Some(child) = self.pid_of(id).and_then(|pid| self.children.get_mut(&pid)) {
                 child.forgotten = true;
             }
+        }
+    }
+
+    /// A new owner counts anew: what was forked for the one before is no
+    /// business of its own.
+    pub(super) fn disown(&mut self) {
+        self.reports.clear();
+        for child in self.children.values_mut() {
+            child.id = NOBODY;
+            child.forgotten = true;
         }
     }
 

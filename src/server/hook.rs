@@ -136,12 +136,13 @@ fn serve_if_asked() {
     let Some(parent) = asked_by() else { return };
     let (socket, owner_pid) = parent;
     // The token was right: from here on this is not the user's program, which
-    // must not run a second time.
+    // must not run a second time. First of all, so that nothing else gets one
+    // of these numbers.
+    fd::fill_standard();
     let owner = pidfd::open(owner_pid).ok();
     if fork::parent() != owner_pid {
         fork::exit(0);
     }
-    fd::fill_standard();
     if let Err(error) = check_threads() {
         let failure = Failure::from_error(&error).encode();
         let _ = link::send(
@@ -178,6 +179,25 @@ fn asked_by() -> Option<(OwnedFd, i32)> {
     if (frame.kind, frame.number) != (Kind::Token, token) {
         return None;
     }
+    if is_stranger(peer) {
+        return None;
+    }
     image::remove_variable(&name);
     Some((spawn::take_inherited(socket).ok()?, peer))
+}
+
+/// Whether the process that asks lives and is not the one that executed this
+/// program. One that has died may have been either.
+#[cfg(feature = "exec")]
+fn is_stranger(peer: i32) -> bool {
+    use crate::sys::poll::{Deadline, Want, poll};
+
+    if fork::parent() == peer {
+        return false;
+    }
+    let Ok(handle) = pidfd::open(peer) else {
+        return false;
+    };
+    let now = Deadline::after(std::time::Duration::ZERO);
+    matches!(poll([Want::read(&handle)], now), Ok([false]))
 }

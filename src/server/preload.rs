@@ -24,7 +24,7 @@ use crate::{
 /// Runs the preload that the frame names and answers. A preload that fails
 /// ends the process: what it left behind is not known.
 pub(super) fn run(host: &mut Host, frame: Frame) {
-    if host.has_children() {
+    if host.is_busy() {
         return host.fail(&busy("preload"));
     }
     let state = host.state.take();

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    time::Duration,
 };
 
 use super::{family::Family, panics, preload, worker};
@@ -18,10 +19,13 @@ use crate::{
         signal,
     },
     wire::{
-        frame::{Failure, Fate, Frame, Head, Kind, Report, ids},
+        frame::{Failure, Fate, Frame, Head, Kind, NEW_OWNER, Report, ids},
         link::{self, Trouble},
     },
 };
+
+/// How long a worker may take to end after its result.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// A process and what it holds.
 #[derive(Debug)]
@@ -87,7 +91,7 @@ impl Host {
                 Kind::Arg => raw::hold(Arg::Bytes(frame.body)),
                 Kind::Fd => frame.fds.into_iter().for_each(|fd| raw::hold(Arg::Fd(fd))),
                 Kind::Run => {
-                    if self.has_children() {
+                    if self.is_busy() {
                         self.fail(&busy("run an entry"));
                     } else {
                         worker::run(self, frame);
@@ -100,6 +104,9 @@ impl Host {
                 Kind::Reap => self.with_family(|family| family.look_at(frame.number)),
                 Kind::Owner => {
                     self.owner = frame.fds.into_iter().next();
+                    if frame.number == NEW_OWNER {
+                        self.with_family(Family::disown);
+                    }
                     self.hello();
                 }
                 Kind::Close => self.closing = true,
@@ -124,6 +131,9 @@ impl Host {
             match link::receive(self.socket(), waits_only_here) {
                 Ok(frame) => return frame,
                 Err(Trouble::Busy) => {}
+                // The kernel says so, once, before it gives what the owner said
+                // before it closed.
+                Err(Trouble::Closed { unread: true }) => {}
                 // Whoever means to leave its workers running says `Close` first.
                 Err(Trouble::Closed { .. }) if !self.closing => fork::exit(0),
                 Err(Trouble::Closed { .. }) => self.deaf = true,
@@ -209,6 +219,19 @@ impl Host {
         self.family
             .as_mut()
             .is_some_and(|family| !family.is_empty() && !family.settle())
+    }
+
+    /// Whether it has children that are not about to end. One that has given
+    /// its result, and whose handle is gone with it, needs a moment more.
+    pub(super) fn is_busy(&mut self) -> bool {
+        let moment = Deadline::after(MOMENT);
+        while self.has_children() {
+            if moment.passed() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
     }
 
     fn with_family(&mut self, act: impl FnOnce(&mut Family)) {

@@ -26,7 +26,7 @@ const PANICKED: i32 = 101;
 pub(super) fn run(mut host: Host, frame: Frame) -> ! {
     let owner = frame.number & !FROM_STOCK;
     if owner != frame.number {
-        signal::discard_pending();
+        signal::discard_pending(i32::try_from(owner).unwrap_or(0));
     }
     signal::unblock_all();
     let state = host.state.take();

@@ -78,6 +78,8 @@ pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
     extern "C" fn enter(body: *mut c_void) -> libc::c_int {
         // SAFETY: the pointer is the `fn() -> !` that `clone_silent` was given.
         let body: fn() -> ! = unsafe { std::mem::transmute(body) };
+        #[cfg(target_env = "musl")]
+        correct_thread_id();
         body()
     }
     /// Room for the frames of `clone` itself in the parent.
@@ -90,6 +92,41 @@ pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
     // stack below this frame is free for it; the kernel grows it on demand.
     let pid = unsafe { libc::clone(enter, top.cast(), 0, body as *mut c_void) };
     check(pid)
+}
+
+/// musl keeps the thread's id in memory, and its `raise` and `abort` send the
+/// signal there. Before 1.2.5 its `clone` leaves the parent's id in the child: an
+/// abort of the template would kill the program. So it is looked for and put
+/// right; that it was the right place is seen by `gettid`, which in musl reads
+/// the same memory.
+#[cfg(target_env = "musl")]
+fn correct_thread_id() {
+    /// How many words of musl's `struct pthread`, which is longer, are looked
+    /// at; the id stands behind a few pointers at its beginning.
+    const WORDS: usize = 32;
+    // SAFETY: it has no conditions.
+    let kept = || unsafe { libc::gettid() };
+    // In a process with one thread the two are the same.
+    let (wrong, right) = (kept(), own_pid());
+    if wrong == right {
+        return;
+    }
+    // SAFETY: it has no conditions.
+    let thread = unsafe { libc::pthread_self() } as *mut libc::pid_t;
+    for word in (0..WORDS).map(|at| thread.wrapping_add(at)) {
+        // SAFETY: the thread's structure is that long, lives as long as the
+        // thread, and only this thread exists.
+        if unsafe { word.read_volatile() } != wrong {
+            continue;
+        }
+        // SAFETY: as above.
+        unsafe { word.write_volatile(right) };
+        if kept() == right {
+            return;
+        }
+        // SAFETY: as above; this was another word of the same value.
+        unsafe { word.write_volatile(wrong) };
+    }
 }
 
 /// `_exit(2)`: no destructors, no exit handlers; those belong to the program.

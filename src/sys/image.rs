@@ -97,11 +97,24 @@ pub(crate) fn variable(name: &CStr) -> Option<&'static str> {
     unsafe { CStr::from_ptr(value) }.to_str().ok()
 }
 
-/// Takes a variable out of the environment, before `main`.
+/// Takes a variable out of the environment, before `main`, and out of what
+/// `/proc` shows of it. What [`variable`] gave for it must not be used any more.
 #[cfg(feature = "exec")]
 pub(crate) fn remove_variable(name: &CStr) {
     // SAFETY: the name ends in NUL; there is only this thread.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    if value.is_null() {
+        return;
+    }
+    // SAFETY: getenv gave a string that ends in NUL.
+    let length = unsafe { libc::strlen(value) };
+    let before = name.count_bytes() + 1;
+    let start = value.wrapping_sub(before);
+    // SAFETY: the name ends in NUL; there is only this thread.
     unsafe { libc::unsetenv(name.as_ptr()) };
+    // SAFETY: `name=value` is one string in the writable block that the kernel
+    // laid out, and no list names it any more.
+    unsafe { ptr::write_bytes(start, 0, before + length) };
 }
 
 /// The arguments as the loader passed them (glibc), see [`arguments`].

@@ -47,8 +47,10 @@ impl Mask {
 }
 
 /// Throws away the signals that arrived while they were blocked, but not
-/// [`DETACH`].
-pub(crate) fn discard_pending() {
+/// [`DETACH`] and not what the owner sent: a worker from stock has a handle
+/// before it looks here.
+pub(crate) fn discard_pending(owner: i32) {
+    let mut kept = Vec::new();
     let mut all = SigSet::all();
     all.remove(Signal::SIGURG);
     let zero = libc::timespec {
@@ -56,11 +58,22 @@ pub(crate) fn discard_pending() {
         tv_nsec: 0,
     };
     loop {
-        // SAFETY: both pointers are to live values, and null asks for no info.
-        let signal = unsafe { libc::sigtimedwait(all.as_ref(), ptr::null_mut(), &raw const zero) };
+        // SAFETY: an all-zero info is one.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: all pointers are to live values.
+        let signal = unsafe { libc::sigtimedwait(all.as_ref(), &raw mut info, &raw const zero) };
         if signal < 0 {
-            return;
+            break;
         }
+        // SAFETY: of a signal that a process sent, the kernel says which.
+        if info.si_code == libc::SI_USER && unsafe { info.si_pid() } == owner {
+            kept.push(signal);
+        }
+    }
+    let own = nix::unistd::getpid().as_raw();
+    for signal in kept {
+        // SAFETY: it takes two numbers; blocked signals only become pending.
+        unsafe { libc::kill(own, signal) };
     }
 }
 

@@ -86,6 +86,12 @@ const MARK: [u8; 4] = *b"zyg1";
 /// waited in stock, and signals of that time are not meant for the worker.
 pub(crate) const FROM_STOCK: u64 = 1 << 32;
 
+/// In the number of [`Kind::Owner`]: it is not the owner it was.
+pub(crate) const NEW_OWNER: u64 = 1;
+
+/// In the number of [`Kind::Owner`]: the owner asks again.
+pub(crate) const SAME_OWNER: u64 = 0;
+
 /// The first bytes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     parcel::{Decoder, Encoder},
     sys::poll::Deadline,
+    wire::frame::NEW_OWNER,
 };
 
 impl<S> Process<S> {
@@ -73,7 +74,7 @@ impl<S> Process<S> {
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
         let peer = Peer::new(fd, None);
         let deadline = Deadline::after(template::PATIENCE);
-        peer.introduce(deadline)?;
+        peer.introduce(NEW_OWNER, deadline)?;
         peer.hello(deadline)?;
         Ok(Self::from_peer(peer))
     }

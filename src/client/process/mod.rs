@@ -106,8 +106,11 @@ impl Process<()> {
     /// No socket pair can be made; the template cannot be started; it takes no
     /// requests within 10 s.
     pub fn new() -> Result<Self> {
-        template::with_default(|default| default.fork(Deadline::after(template::PATIENCE)))
-            .map(Self::from_peer)
+        template::with_living_default(Self::fork_of).map(Self::from_peer)
+    }
+
+    fn fork_of(template: &Arc<Peer>) -> Result<Arc<Peer>> {
+        template.fork(Deadline::after(template::PATIENCE))
     }
 
     /// A process of a newly executed image: its own address layout, its own
@@ -148,8 +151,9 @@ impl Process<()> {
     pub fn __spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
         let load = task.load();
         load.check()?;
-        let process = Self::new().map_err(|error| error.with_entry(load.entry.path()))?;
-        process.run(task)
+        let process = template::with_default(Self::fork_of);
+        let process = process.map_err(|error| error.with_entry(load.entry.path()))?;
+        Self::from_peer(process).run(task)
     }
 }
 
@@ -311,13 +315,16 @@ fn start(
         let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
         match peer.send(head, &body, &all, deadline) {
             Ok(()) => break,
-            Err(Trouble::Closed { .. }) if peer.is_from_stock() => {
+            Err(Trouble::Closed { .. }) if peer.is_replaceable() => {
                 let origin = peer.origin().cloned().ok_or_else(gone).map_err(named)?;
-                peer = origin.fork_now(deadline).map_err(named)?;
+                peer = template::fork_again(&origin, deadline).map_err(named)?;
             }
-            // Why it is not there is what its first words, or their absence,
-            // say.
-            Err(Trouble::Closed { .. }) => break,
+            Err(closed @ Trouble::Closed { .. }) => {
+                // Why it is not there is what its first words, or their
+                // absence, say.
+                peer.hello(deadline).map_err(named)?;
+                return Err(named(lost(closed, "sending a task")));
+            }
             Err(trouble) => return Err(named(trouble.into_error("sending a task"))),
         }
     }

@@ -79,6 +79,7 @@ impl<S> Process<S> {
         let peer = self.peer();
         peer.check_epoch()?;
         peer.discard_stock();
+        peer.mark_told();
         send_load(peer, Head::new(Kind::Preload, 0), load, deadline)
             .map_err(|trouble| lost(trouble, "sending a preload"))?;
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();

@@ -85,6 +85,7 @@ impl<S> Process<S> {
         peer.check_epoch()?;
         // What waits in stock was forked without it.
         peer.discard_stock();
+        peer.mark_told();
         peer.send(
             Head::new(kind, 0),
             body,

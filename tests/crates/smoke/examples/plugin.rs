@@ -1,0 +1,27 @@
+//! A shared object with zygote in it, for a program that knows nothing of it
+//! (`src/host.c`). Such a program is never forked and never executed again.
+#![expect(unsafe_code, reason = "a symbol for a program in C")]
+
+zygote::early!();
+
+#[zygote::entry]
+fn anything() -> u8 {
+    1
+}
+
+/// 0 when a spawn is refused as it must be.
+// No other symbol has this name.
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_spawns() -> i32 {
+    match (zygote::Process::new(), anything::spawn()) {
+        (Err(process), Err(worker))
+            if process.is_invalid()
+                && worker.is_invalid()
+                && worker.is_unstarted()
+                && process.to_string().contains("shared object") =>
+        {
+            0
+        }
+        _ => 1,
+    }
+}

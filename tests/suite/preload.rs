@@ -1,0 +1,242 @@
+//! What runs in a template and stays there.
+
+use std::{
+    process::{abort, exit},
+    rc::Rc,
+    thread,
+    time::Duration,
+};
+
+use zygote::{Arg, Error, Preload, Process};
+
+use crate::util::{self, watchdog, within};
+
+/// Neither serde nor `Send`.
+struct Words(Rc<[String]>);
+
+#[zygote::preload]
+fn words(text: String) -> Words {
+    Words(text.split(' ').map(str::to_owned).collect())
+}
+
+struct Counted {
+    words: Rc<[String]>,
+    count: usize,
+}
+
+#[zygote::preload]
+fn counted(words: &Words) -> Counted {
+    Counted {
+        words: Rc::clone(&words.0),
+        count: words.0.len(),
+    }
+}
+
+#[zygote::preload]
+fn more(counted: &mut Counted, by: usize) {
+    counted.count += by;
+}
+
+#[zygote::preload]
+fn less(counted: &mut Counted, by: usize) -> Result<(), String> {
+    let count = counted.count.checked_sub(by);
+    counted.count = count.ok_or_else(|| format!("{by} is more than there are"))?;
+    Ok(())
+}
+
+#[zygote::entry]
+fn word(words: &Words, at: usize) -> Option<String> {
+    words.0.get(at).cloned()
+}
+
+#[zygote::entry]
+fn last_and_count(counted: &Counted) -> (String, usize) {
+    (
+        counted.words[counted.words.len() - 1].clone(),
+        counted.count,
+    )
+}
+
+#[zygote::entry]
+fn grow(counted: &mut Counted) -> usize {
+    counted.count += 100;
+    counted.count
+}
+
+#[zygote::entry]
+fn sleep() {
+    thread::sleep(Duration::from_secs(3600));
+}
+
+#[test]
+fn preload_value_layer_and_change_in_place() {
+    let _limit = watchdog(30);
+    let first = Process::new().unwrap();
+    let first = first.preload(words::task("to be or".to_owned())).unwrap();
+    assert_eq!(
+        word::spawn(&first, 1).unwrap().join().unwrap().unwrap(),
+        "be"
+    );
+    let second = first.fork().unwrap().preload(counted::task()).unwrap();
+    let ask = |process: &Process<Counted>| {
+        let worker = last_and_count::spawn(process).unwrap();
+        worker.join().unwrap()
+    };
+    assert_eq!(ask(&second), ("or".to_owned(), 3));
+    let second = second.preload(more::task(10)).unwrap();
+    let second = second.preload(less::task(1)).unwrap();
+    assert_eq!(ask(&second).1, 12);
+    // An earlier layer in another process stays as it is.
+    assert_eq!(
+        word::spawn(&first, 2).unwrap().join().unwrap().unwrap(),
+        "or"
+    );
+    let error = second.fork().unwrap().preload(less::task(99)).unwrap_err();
+    assert!(
+        error.to_string().contains("99 is more than there are"),
+        "{error}"
+    );
+    assert_eq!(ask(&second).1, 12);
+}
+
+#[test]
+fn a_worker_changes_its_own_copy_of_a_preloaded_value() {
+    let _limit = watchdog(30);
+    let process = Process::new()
+        .unwrap()
+        .preload(words::task("a b".to_owned()))
+        .unwrap();
+    let process = process.preload(counted::task()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(grow::spawn(&process).unwrap().join().unwrap(), 102);
+    }
+    assert_eq!(
+        last_and_count::spawn(&process).unwrap().join().unwrap().1,
+        2
+    );
+}
+
+#[zygote::preload]
+fn fails(text: String) -> Result<(), Box<dyn std::error::Error>> {
+    Err(text.into())
+}
+
+#[zygote::preload]
+fn panics(n: u32) {
+    assert!(n > 3, "{n} is too small");
+}
+
+#[zygote::preload]
+fn exits(code: i32) {
+    #[expect(clippy::exit, reason = "what the test is about")]
+    exit(code);
+}
+
+#[zygote::preload]
+fn aborts() {
+    abort();
+}
+
+#[zygote::preload]
+fn never() {
+    thread::sleep(Duration::from_secs(3600));
+}
+
+#[zygote::preload]
+fn leaves_a_thread() {
+    let (runs, heard) = std::sync::mpsc::channel();
+    let named = thread::Builder::new().name("left-behind".to_owned());
+    let body = move || {
+        runs.send(()).unwrap();
+        thread::sleep(Duration::from_secs(3600));
+    };
+    named.spawn(body).unwrap();
+    heard.recv().unwrap();
+}
+
+fn failure<T>(preload: Preload<T>) -> Error {
+    let process = Process::new().unwrap();
+    let pid = process.id().unwrap();
+    let entry = preload.entry();
+    let result = within(Duration::from_secs(2), || process.preload(preload));
+    let error = result.map(drop).unwrap_err();
+    assert_eq!(error.entry(), Some(entry));
+    util::until("the process ends", || util::stat(pid).is_none());
+    error
+}
+
+#[test]
+fn preload_failures_reach_the_caller() {
+    let _limit = watchdog(60);
+    let error = failure(fails::task("no such index".to_owned()));
+    assert!(error.to_string().contains("no such index"), "{error}");
+
+    let error = failure(panics::task(2));
+    assert!(error.is_panic(), "{error:?}");
+    assert!(error.to_string().contains("2 is too small"), "{error}");
+    assert!(error.to_string().contains("suite/preload.rs:"), "{error}");
+
+    let error = failure(exits::task(3));
+    assert!(error.is_exit(), "{error:?}");
+    assert_eq!(error.exit().unwrap().status().unwrap().code(), Some(3));
+    assert!(error.to_string().contains("code 3"), "{error}");
+
+    let error = failure(aborts::task());
+    assert!(error.is_signal(), "{error:?}");
+    assert!(error.to_string().contains("SIGABRT"), "{error}");
+
+    let error = failure(leaves_a_thread::task());
+    assert!(error.is_invalid(), "{error:?}");
+    assert!(error.to_string().contains("left-behind"), "{error}");
+}
+
+#[test]
+fn a_preload_has_a_deadline() {
+    let _limit = watchdog(30);
+    let process = Process::new().unwrap().deadline(Duration::from_millis(100));
+    let pid = process.id().unwrap();
+    let error = within(Duration::from_secs(2), || process.preload(never::task()));
+    let error = error.unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+    util::until("it was killed", || util::stat(pid).is_none());
+}
+
+#[test]
+fn a_process_with_live_workers_refuses_a_preload() {
+    let _limit = watchdog(30);
+    let process = Process::new().unwrap();
+    let worker = process.fork().unwrap().run(sleep::task()).unwrap();
+    let error = process.preload(words::task(String::new())).unwrap_err();
+    assert!(error.is_invalid(), "{error:?}");
+    assert!(error.to_string().contains("fork it first"), "{error}");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
+
+#[zygote::preload]
+fn take() -> Vec<Vec<u8>> {
+    let bytes = |arg| match arg {
+        Arg::Bytes(bytes) => bytes,
+        Arg::Fd(_) => b"(a descriptor)".to_vec(),
+    };
+    zygote::take_args().map(bytes).collect()
+}
+
+#[zygote::entry]
+fn taken_and_left(taken: &Vec<Vec<u8>>) -> (Vec<Vec<u8>>, usize) {
+    (taken.clone(), zygote::take_args().len())
+}
+
+#[test]
+fn a_preload_can_take_and_clear_raw_arguments() {
+    let _limit = watchdog(30);
+    let process = Process::new().unwrap();
+    process.send_arg("one").unwrap().send_arg("two").unwrap();
+    process.send_fd(tempfile::tempfile().unwrap()).unwrap();
+    let process = process.preload(take::task()).unwrap();
+    let taken = ["one", "two", "(a descriptor)"].map(|text| text.as_bytes().to_vec());
+    let ask = || taken_and_left::spawn(&process).unwrap().join().unwrap();
+    assert_eq!(ask(), (taken.to_vec(), 0));
+    process.send_arg("later").unwrap();
+    assert_eq!(ask(), (taken.to_vec(), 1));
+}
