@@ -97,22 +97,29 @@ pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
 /// musl keeps the thread's id in memory, and its `raise` and `abort` send the
 /// signal there. Before 1.2.5 its `clone` leaves the parent's id in the child: an
 /// abort of the template would kill the program. So it is looked for and put
-/// right; that it was the right place is seen by `gettid`, which in musl reads
-/// the same memory.
+/// right; that it was the right place is seen by the clock's id, which musl
+/// makes of the same memory. (Not by `gettid`: std has that as a weak symbol,
+/// and with LTO a static program may be without it.)
 #[cfg(target_env = "musl")]
 fn correct_thread_id() {
     /// How many words of musl's `struct pthread`, which is longer, are looked
     /// at; the id stands behind a few pointers at its beginning.
     const WORDS: usize = 32;
     // SAFETY: it has no conditions.
-    let kept = || unsafe { libc::gettid() };
+    let own = unsafe { libc::pthread_self() };
+    let kept = || {
+        let mut clock = 0;
+        // SAFETY: the thread is this one, and `clock` a live value.
+        unsafe { libc::pthread_getcpuclockid(own, &raw mut clock) };
+        // The kernel's form of it: the id inverted, then three bits of kind.
+        !(clock >> 3)
+    };
     // In a process with one thread the two are the same.
     let (wrong, right) = (kept(), own_pid());
     if wrong == right {
         return;
     }
-    // SAFETY: it has no conditions.
-    let thread = unsafe { libc::pthread_self() } as *mut libc::pid_t;
+    let thread = own.cast::<libc::pid_t>();
     for word in (0..WORDS).map(|at| thread.wrapping_add(at)) {
         // SAFETY: the thread's structure is that long, lives as long as the
         // thread, and only this thread exists.
