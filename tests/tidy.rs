@@ -1,5 +1,10 @@
 //! The layers point one way, and files stay short.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a file that cannot be read fails the test"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -76,6 +76,8 @@ struct Inbox {
     hello_lost: bool,
     /// What arrived could not be understood or kept.
     trouble: Option<Error>,
+    /// There was no room for it: a moment later there may be.
+    trouble_passes: bool,
 }
 
 /// The answer to a request to run something.
@@ -222,7 +224,10 @@ impl Peer {
             if let Some(found) = pick(&mut inbox) {
                 return Ok(Waited::Got(found));
             }
-            if let Some(error) = inbox.trouble.take() {
+            if let Some(error) = inbox.trouble.clone() {
+                if inbox.trouble_passes {
+                    inbox.trouble = None;
+                }
                 return Err(error);
             }
             if let Some(closed) = inbox.closed {
@@ -300,13 +305,10 @@ impl Peer {
                 return;
             }
             Err(trouble) => {
-                inbox.hello_lost |= matches!(
-                    trouble,
-                    Trouble::NoRoom {
-                        kind: Kind::Hello,
-                        ..
-                    }
-                );
+                if let Trouble::NoRoom { kind, .. } = trouble {
+                    inbox.trouble_passes = true;
+                    inbox.hello_lost |= kind == Kind::Hello;
+                }
                 inbox.trouble = Some(trouble.into_error("receiving from a process"));
                 return;
             }

@@ -284,7 +284,7 @@ mod tests {
     fn round_trip(length: usize, count: usize) {
         let (a, b) = socket::pair().unwrap();
         let file = File::open("/dev/null").unwrap();
-        let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let body: Vec<u8> = (0..=250).cycle().take(length).collect();
         let fds = vec![file.as_fd(); count];
         let head = Head::new(Kind::Message, 9);
         let (first, second) = body.split_at(length / 2);
@@ -347,6 +347,19 @@ mod tests {
         )
         .unwrap();
         assert!(receive(b.as_fd(), false).is_err(), "unsealed memory");
+    }
+
+    #[test]
+    fn what_was_said_before_the_end_comes_after_the_reset() {
+        let (a, b) = socket::pair().unwrap();
+        send(a.as_fd(), Head::new(Kind::Run, 0), &[], &[], false).unwrap();
+        send(b.as_fd(), Head::new(Kind::Failed, 5), &[], &[], false).unwrap();
+        drop(b);
+        let reset = receive(a.as_fd(), false);
+        assert!(matches!(reset, Err(Trouble::Closed { unread: true })));
+        assert_eq!(receive(a.as_fd(), false).unwrap().number, 5);
+        let end = receive(a.as_fd(), false);
+        assert!(matches!(end, Err(Trouble::Closed { unread: false })));
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl IntoFd for File {
 #[zygote::entry]
 pub(crate) fn shout() -> u32 {
     let _ = std::io::stdout().write_all(&[b'x'; 10_000]);
-    let _ = std::io::stderr().write_all(&[b'y'; 10_000]);
+    let _ = std::io::stderr().write_all(b"(a worker's words)\n");
     9
 }
 

@@ -58,7 +58,10 @@ pub(crate) fn titles() {
         let own = std::process::id();
         assert!(until(LIMIT, || title(worker.id()).contains("keep")));
         let shown = title(worker.id());
-        assert!(shown.starts_with("zygote: hygiene::secrets::keep of "), "{shown}");
+        assert!(
+            shown.starts_with("zygote: hygiene::secrets::keep of "),
+            "{shown}"
+        );
         assert!(shown.ends_with(&format!(" {own}")), "{shown}");
         assert_eq!(title(template), format!("zygote: template of {own}"));
         for pid in [worker.id(), template] {
