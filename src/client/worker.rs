@@ -262,6 +262,10 @@ impl<R> Worker<R> {
     /// for that by SIGURG, which workers handle and which other programs
     /// ignore.)
     ///
+    /// It stays in the program's process group and session. A daemon wants a
+    /// session of its own: the kernel sends SIGHUP to a group that the program's
+    /// death orphans, if a member of it is stopped.
+    ///
     /// # Errors
     ///
     /// The worker did not take note: it blocks or handles SIGURG, is stopped,
