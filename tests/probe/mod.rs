@@ -129,8 +129,15 @@ fn start(mut command: Command) -> Child {
 /// when a group loses its last tie to its session while a member is stopped,
 /// the kernel sends SIGHUP to all of it.
 fn set_apart(command: &mut Command) {
-    let set = || nix::unistd::setsid().map(drop).map_err(Into::into);
-    // SAFETY: setsid is async-signal-safe and touches no memory.
+    let set = || {
+        // A shell starts what runs in the background with these ignored.
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: the default disposition runs no code.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        nix::unistd::setsid().map(drop).map_err(Into::into)
+    };
+    // SAFETY: signal and setsid are async-signal-safe and touch no memory.
     unsafe { command.pre_exec(set) };
 }
 
