@@ -29,12 +29,16 @@ use crate::{
 ///     a + b
 /// }
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let (x, y) = tokio::join!(async { add::spawn(1, 2)?.await }, async { add::spawn(3, 4)?.await });
-/// assert_eq!(x? + y?, 10);
-/// # zygote::Result::Ok(())
-/// # })?;
-/// # Ok::<(), zygote::Error>(())
+/// #[tokio::main]
+/// async fn main() -> zygote::Result<()> {
+///     let workers = [add::spawn(1, 2)?, add::spawn(3, 4)?];
+///     let mut sum = 0;
+///     for worker in workers {
+///         sum += worker.await?;
+///     }
+///     assert_eq!(sum, 10);
+///     Ok(())
+/// }
 /// ```
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Join<R> {
