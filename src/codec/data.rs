@@ -31,6 +31,10 @@ thread_local! {
     static BASKET: RefCell<Option<Basket>> = const { RefCell::new(None) };
 }
 
+pub(super) fn rehearse() {
+    BASKET.set(None);
+}
+
 /// The descriptors of the value that is on its way.
 struct Basket {
     filling: bool,

@@ -33,6 +33,13 @@ use crate::{
     parcel::{Decoder, Encoder},
 };
 
+/// Has this thread register what it must destroy at its end. Done in a template,
+/// its forks need not.
+pub(crate) fn rehearse() {
+    #[cfg(feature = "serde")]
+    data::rehearse();
+}
+
 /// A way for values of type `T` to travel.
 pub trait Codec<T> {
     /// Puts a value at the end.

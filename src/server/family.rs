@@ -22,6 +22,10 @@ use crate::{
 /// two that end together one may be missed.
 const SWEEP: Duration = Duration::from_millis(5);
 
+/// So many children are all looked at at every exit, which takes the kernel a
+/// microsecond or two.
+const FEW: usize = 64;
+
 /// The most reports in one frame.
 const BATCH: usize = 64;
 
@@ -101,13 +105,23 @@ impl Family {
                 self.ended(ended);
             }
             // Its signal may have swallowed that of another.
-            self.sweep = Some(Deadline::after(SWEEP));
+            if self.children.len() <= FEW {
+                self.reap_any();
+            } else if self.sweep.is_none() {
+                self.sweep = Some(Deadline::after(SWEEP));
+            }
         }
         if self.sweep.is_some_and(Deadline::passed) {
             self.sweep = None;
-            while let Some(ended) = pidfd::reap(-1, false) {
-                self.ended(ended);
-            }
+            self.reap_any();
+        }
+    }
+
+    fn reap_any(&mut self) {
+        while !self.children.is_empty()
+            && let Some(ended) = pidfd::reap(-1, false)
+        {
+            self.ended(ended);
         }
     }
 

@@ -5,16 +5,11 @@
 
 use std::{
     ffi::{c_char, c_int},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
     sync::{Mutex, PoisonError},
 };
 
 use super::{panics, serve::Host};
-#[cfg(feature = "exec")]
-use crate::wire::{
-    frame::{Failure, Head, Kind},
-    link,
-};
 use crate::{
     error::Error,
     registry::EARLY,
@@ -42,7 +37,7 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
     start::mark_hooked();
     image::remember_arguments(argc, argv);
     #[cfg(feature = "exec")]
-    serve_if_asked();
+    super::asked::serve_if_asked();
     if !EARLY.is_empty() {
         start_early();
     }
@@ -70,7 +65,7 @@ fn start_early() {
 
 /// A constructor before ours may have started threads. What they hold and do
 /// would be half-copied.
-fn check_threads() -> Result<(), Error> {
+pub(super) fn check_threads() -> Result<(), Error> {
     if fork::is_single_threaded() {
         return Ok(());
     }
@@ -83,7 +78,11 @@ fn check_threads() -> Result<(), Error> {
 }
 
 /// Forks a template that serves on `socket` for this owner.
-fn clone_template(socket: OwnedFd, owner: Option<OwnedFd>, owner_pid: i32) -> std::io::Result<i32> {
+pub(super) fn clone_template(
+    socket: OwnedFd,
+    owner: Option<OwnedFd>,
+    owner_pid: i32,
+) -> std::io::Result<i32> {
     set_cargo(Some((socket, owner, owner_pid)));
     let result = fork::clone_silent(template);
     // In the parent; the template has its own copy.
@@ -126,78 +125,4 @@ fn close_others(keep: &mut [i32]) {
     // `main`: what opened the others was left behind, but for constructors
     // before ours, whose descriptors are not meant for workers.
     unsafe { fd::close_others(keep) };
-}
-
-/// Hidden server mode: when the program was executed by itself to be a
-/// template, becomes one and does not return. In every other case, whatever
-/// the environment says, nothing happens.
-#[cfg(feature = "exec")]
-fn serve_if_asked() {
-    let Some(parent) = asked_by() else { return };
-    let (socket, owner_pid) = parent;
-    // The token was right: from here on this is not the user's program, which
-    // must not run a second time. First of all, so that nothing else gets one
-    // of these numbers.
-    fd::fill_standard();
-    let owner = pidfd::open(owner_pid).ok();
-    if fork::parent() != owner_pid {
-        fork::exit(0);
-    }
-    if let Err(error) = check_threads() {
-        let failure = Failure::from_error(&error).encode();
-        let _ = link::send(
-            socket.as_fd(),
-            Head::new(Kind::Failed, 0),
-            &[&failure],
-            &[],
-            false,
-        );
-        fork::exit(1);
-    }
-    // A copy, so that the program can wait for this process at once and has no
-    // child that it did not make.
-    let code = match clone_template(socket, owner, owner_pid) {
-        Ok(_) => 0,
-        Err(_) => 1,
-    };
-    fork::exit(code)
-}
-
-/// The socket and the process that asks, if a program asks itself.
-#[cfg(feature = "exec")]
-fn asked_by() -> Option<(OwnedFd, i32)> {
-    use crate::sys::spawn;
-
-    let name = std::ffi::CString::new(start::VARIABLE).ok()?;
-    let (number, token) = image::variable(&name)?.split_once(':')?;
-    if image::is_privileged() {
-        return None;
-    }
-    let token: u64 = token.parse().ok()?;
-    let (socket, peer) = spawn::inherited_socket(number.parse().ok()?)?;
-    let frame = link::receive(socket, false).ok()?;
-    if (frame.kind, frame.number) != (Kind::Token, token) {
-        return None;
-    }
-    if is_stranger(peer) {
-        return None;
-    }
-    image::remove_variable(&name);
-    Some((spawn::take_inherited(socket).ok()?, peer))
-}
-
-/// Whether the process that asks lives and is not the one that executed this
-/// program. One that has died may have been either.
-#[cfg(feature = "exec")]
-fn is_stranger(peer: i32) -> bool {
-    use crate::sys::poll::{Deadline, Want, poll};
-
-    if fork::parent() == peer {
-        return false;
-    }
-    let Ok(handle) = pidfd::open(peer) else {
-        return false;
-    };
-    let now = Deadline::after(std::time::Duration::ZERO);
-    matches!(poll([Want::read(&handle)], now), Ok([false]))
 }

@@ -8,6 +8,7 @@ use std::{
 
 use super::{family::Family, panics, preload, worker};
 use crate::{
+    codec,
     error::Kind as ErrorKind,
     parcel::State,
     raw::{self, Arg},
@@ -61,6 +62,7 @@ impl Host {
     pub(super) fn root(socket: OwnedFd, owner: Option<OwnedFd>) -> Self {
         // What is made here once is not made in every worker.
         let _ = std::io::stdout().flush();
+        codec::rehearse();
         fd::set_main_socket(socket.as_fd());
         signal::allow_detach(link::empty(Kind::Detached));
         Self {
@@ -224,14 +226,17 @@ impl Host {
     /// Whether it has children that are not about to end. One that has given
     /// its result, and whose handle is gone with it, needs a moment more.
     pub(super) fn is_busy(&mut self) -> bool {
-        let moment = Deadline::after(MOMENT);
-        while self.has_children() {
-            if moment.passed() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        if !self.has_children() {
+            return false;
         }
-        false
+        let moment = Deadline::after(MOMENT);
+        while !moment.passed() {
+            std::thread::sleep(Duration::from_millis(1));
+            if !self.has_children() {
+                return false;
+            }
+        }
+        true
     }
 
     fn with_family(&mut self, act: impl FnOnce(&mut Family)) {

@@ -16,6 +16,7 @@ use nix::{
     sys::memfd::{MFdFlags, memfd_create},
 };
 
+#[cfg(any(feature = "serde", feature = "exec"))]
 use super::check;
 
 /// Which descriptor numbers below 65,536 this library holds in this process.
@@ -206,6 +207,7 @@ pub(crate) fn fill_standard() {
 
 /// Lends a descriptor of a number that a caller vouches for by contract of a
 /// trait that speaks in numbers.
+#[cfg(any(feature = "serde", feature = "exec"))]
 pub(crate) fn lend<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
     // SAFETY: F_GETFD reads a flag and touches no memory.
     check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;

@@ -87,7 +87,8 @@ pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
 
     let mut here = 0_u8;
     let top = (&raw mut here).wrapping_sub(BELOW);
-    let top = top.wrapping_sub(top.addr() % 64);
+    // What a template and its forks use of the stack begins with a page.
+    let top = top.wrapping_sub(top.addr() % 4096);
     // SAFETY: the child gets a copy of this address space (no CLONE_VM), so the
     // stack below this frame is free for it; the kernel grows it on demand.
     let pid = unsafe { libc::clone(enter, top.cast(), 0, body as *mut c_void) };

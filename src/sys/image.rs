@@ -234,7 +234,6 @@ unsafe fn move_strings(mut list: *mut *mut c_char, end: &mut *mut c_char) {
 /// Put together by hand: formatting would touch pages that most workers have no
 /// other use for.
 pub(crate) fn set_title(what: &str, mut pid: u64) {
-    static SHOWN: AtomicUsize = AtomicUsize::new(0);
     let start = TITLE.load(Ordering::Relaxed);
     let room = TITLE_LENGTH.load(Ordering::Relaxed);
     if start.is_null() {
@@ -256,6 +255,8 @@ pub(crate) fn set_title(what: &str, mut pid: u64) {
         memory[end..end + length].copy_from_slice(&part[..length]);
         end += length;
     }
-    let before = SHOWN.swap(end, Ordering::Relaxed);
-    memory[end..before.max(end)].fill(0);
+    // The rest of the title before.
+    for byte in memory[end..].iter_mut().take_while(|byte| **byte != 0) {
+        *byte = 0;
+    }
 }
