@@ -159,6 +159,20 @@ fn all(own: &Process, time: Duration) {
     });
 }
 
+/// Has both templates put as many in stock as they ever will: a result that is
+/// taken puts one there, other endings do not.
+fn fill(own: &Process) {
+    let file = tempfile::tempfile().unwrap();
+    for _ in 0..2 {
+        let task = || echo::task(0, file.try_clone().unwrap(), 0);
+        let by_own = own.run_all((0..2 * STOCK).map(|_| task()));
+        let by_default = (0..2 * STOCK).map(|_| Process::new().unwrap().run(task()));
+        for worker in by_own.into_iter().chain(by_default).collect::<Vec<_>>() {
+            worker.unwrap().join().unwrap();
+        }
+    }
+}
+
 fn storm() {
     let time = env::var("ZYGOTE_RACE_SECONDS").map_or(5, |time| time.parse().unwrap());
     let program = std::process::id();
@@ -182,8 +196,17 @@ fn storm() {
         group(program).len(),
         group(program)
     );
-    let before = looks();
+    fill(&own);
+    // What fills the stock is still at work.
+    let mut before = looks();
+    let is_settled = || {
+        thread::sleep(Duration::from_millis(50));
+        let last = std::mem::replace(&mut before, looks());
+        last == before
+    };
+    assert!(until(LIMIT, is_settled), "{before:?}");
     all(&own, Duration::from_secs(time));
+    fill(&own);
     assert!(until(LIMIT, is_quiet), "{:?}", group(program));
     assert!(
         until(LIMIT, || looks() == before),
