@@ -529,6 +529,11 @@ impl Peer {
 }
 
 impl Peer {
+    /// Closes the socket: it has said the last word.
+    pub(super) fn close(&mut self) {
+        self.socket.close();
+    }
+
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }

@@ -148,7 +148,19 @@ impl<R> Worker<R> {
         result
     }
 
-    fn try_outcome(&self, deadline: Deadline) -> Result<Option<R>> {
+    /// Nothing more comes: lets the template fork one for the stock. The socket
+    /// is closed before the next one travels: closing one while another is
+    /// inside a message makes the kernel run its collector of sockets.
+    fn make_way(&mut self) {
+        if let Some(peer) = Arc::get_mut(&mut self.peer) {
+            peer.close();
+        }
+        if let Some(origin) = self.peer.origin() {
+            origin.refill();
+        }
+    }
+
+    fn try_outcome(&mut self, deadline: Deadline) -> Result<Option<R>> {
         self.peer.check_epoch()?;
         let mut waited = self.peer.answer(deadline, self.pidfd())?;
         if let Waited::Watched = waited {
@@ -159,9 +171,7 @@ impl<R> Worker<R> {
         }
         match waited {
             Waited::Got(answer) => {
-                if let Some(origin) = self.peer.origin() {
-                    origin.refill();
-                }
+                self.make_way();
                 self.decode(answer).map(Some)
             }
             Waited::TimedOut => Ok(None),
@@ -283,8 +293,11 @@ impl<R> Worker<R> {
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn detach(mut self) -> Result<()> {
-        self.signal(signal::DETACH)?;
         self.kill_on_drop = false;
+        if self.joined {
+            return Ok(());
+        }
+        self.signal(signal::DETACH)?;
         let deadline = Deadline::after(DETACH);
         match self.peer.detached(deadline, self.pidfd())? {
             // One that has ended needs no more.

@@ -50,8 +50,9 @@ impl AsFd for Ours {
     }
 }
 
-impl Drop for Ours {
-    fn drop(&mut self) {
+impl Ours {
+    /// What drop does, earlier. It must not be used any more.
+    pub(crate) fn close(&mut self) {
         let Some(fd) = self.0.take() else { return };
         let Some((word, bit)) = place(fd.as_raw_fd()) else {
             return;
@@ -60,6 +61,12 @@ impl Drop for Ours {
             // Closed by `close_ours`: the number may be somebody else's now.
             let _ = fd.into_raw_fd();
         }
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

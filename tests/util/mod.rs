@@ -197,7 +197,8 @@ impl Census {
     }
 
     fn now() -> Self {
-        let workers: Vec<_> = (0..8).map(|_| nothing::spawn().unwrap()).collect();
+        // As many at once as there may be in stock, so that it stays full.
+        let workers: Vec<_> = (0..16).map(|_| nothing::spawn().unwrap()).collect();
         for worker in workers {
             worker.wait().unwrap();
             worker.join().unwrap();
@@ -284,11 +285,15 @@ pub(crate) fn forked(body: impl FnOnce()) -> ExitStatus {
     ExitStatus::from_raw(status)
 }
 
-/// Sends a signal to a process.
+/// Sends a signal to a process, or to one that has ended just now.
 pub(crate) fn signal(pid: u32, signal: i32) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
     let signal = nix::sys::signal::Signal::try_from(signal).unwrap();
-    nix::sys::signal::kill(pid, signal).unwrap();
+    let sent = nix::sys::signal::kill(pid, signal);
+    assert!(
+        matches!(sent, Ok(()) | Err(nix::errno::Errno::ESRCH)),
+        "{sent:?}"
+    );
 }
 
 /// Lets this process write a core, as far as it may.
