@@ -469,7 +469,13 @@ impl Peer {
         deadline: Deadline,
         watch: BorrowedFd<'_>,
     ) -> Result<Waited<Answer>> {
-        self.wait_for(deadline, Some(watch), false, |inbox| inbox.answer.take())
+        let wait =
+            |deadline| self.wait_for(deadline, Some(watch), false, |inbox| inbox.answer.take());
+        match wait(deadline)? {
+            // It may have answered before it ended.
+            Waited::Watched => wait(Deadline::after(Duration::ZERO)),
+            waited => Ok(waited),
+        }
     }
 
     /// Waits until it has said that it is detached.

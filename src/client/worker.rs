@@ -139,11 +139,9 @@ impl<R> Worker<R> {
         if self.joined {
             return Err(Error::invalid("the worker's outcome was given out already"));
         }
-        let result = self.try_outcome(deadline).map_err(|error| {
-            let error = error.with_entry(self.entry).with_pid(self.id());
-            // A worker that reads its template's frames has none left.
-            error
-        });
+        let result = self
+            .try_outcome(deadline)
+            .map_err(|error| error.with_entry(self.entry).with_pid(self.id()));
         self.joined = !matches!(result, Ok(None));
         result
     }
@@ -162,14 +160,7 @@ impl<R> Worker<R> {
 
     fn try_outcome(&mut self, deadline: Deadline) -> Result<Option<R>> {
         self.peer.check_epoch()?;
-        let mut waited = self.peer.answer(deadline, self.pidfd())?;
-        if let Waited::Watched = waited {
-            // It may have answered before it ended.
-            waited = self
-                .peer
-                .answer(Deadline::after(Duration::ZERO), self.pidfd())?;
-        }
-        match waited {
+        match self.peer.answer(deadline, self.pidfd())? {
             Waited::Got(answer) => {
                 self.make_way();
                 self.decode(answer).map(Some)

@@ -83,12 +83,7 @@ impl<S> Process<S> {
         send_load(peer, Head::new(Kind::Preload, 0), load, deadline)
             .map_err(|trouble| lost(trouble, "sending a preload"))?;
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
-        let waited = match peer.answer(deadline, pidfd)? {
-            // It may have answered before it ended.
-            Waited::Watched => peer.answer(Deadline::after(Duration::ZERO), pidfd)?,
-            waited => waited,
-        };
-        match waited {
+        match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => Ok(()),
             Waited::Got(Answer::Failed(failure)) => Err(failure.into_error()),
             Waited::Got(Answer::Value { .. }) => Err(Error::new(
