@@ -82,11 +82,11 @@ no_zombie_under() {
         }') ]]
 }
 
-for tool in awk cargo curl file nc ps sed timeout wrk; do
+for tool in awk cargo curl file nc ps sed strace timeout wrk; do
     command -v "$tool" >>"$dir/tools" || fail "$tool is not installed"
 done
 
-cargo build --release --examples
+cargo build -p zygote --release --examples --features confine
 target=$(cargo metadata --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 bin=$target/release/examples
@@ -98,7 +98,7 @@ ulimit -v 16000000
 example=thumbnails
 
 log=$dir/readme.log
-timeout 120 cargo run --release --example thumbnails >"$log" 2>&1 </dev/null ||
+timeout 120 cargo run -p zygote --release --example thumbnails >"$log" 2>&1 </dev/null ||
     fail "the README's command fails"
 says '^26 thumbnails with [0-9]+ workers in .*, 8 pictures failed$'
 sheet=$(sed -n 's/^contact sheet: *//p' "$log")
@@ -147,6 +147,38 @@ for kind in agate-corrupt.png clouds-truncated.bmp dunes-bomb.ppm lights-corrupt
     says "^  $kind +[^ ]"
 done
 ok "exit code 1, names and reasons for a directory with broken pictures"
+
+# The README's command has built it without.
+cargo build -p zygote --release --example thumbnails --features confine
+# intrude TEXT ARGS…: a hostile picture among good ones; the kernel's view of it
+# is in $dir/trace.
+intrude() {
+    local text=$1 got=0
+    shift
+    log=$dir/intrude.log
+    rm -f "$dir"/trace*
+    # A file for each process: no line is cut in two.
+    timeout 120 strace -ff -qq -e trace=openat,socket,execve -e signal=none -o "$dir/trace" \
+        "$bin/thumbnails" "$dir/good" --out "$dir/intruded" --inject intrude "$@" \
+        >"$log" 2>&1 </dev/null || got=$?
+    [[ $got == 1 ]] || fail "exit code $got"
+    cat "$dir"/trace.* >"$dir/trace"
+    says '^25 thumbnails .*, 1 pictures failed$'
+    says "$text"
+}
+intrude 'took over: got /etc/passwd; got a socket; got a program$'
+grep -Eq 'openat.*"/etc/passwd".* = [0-9]+$' "$dir/trace" || fail "it did not read /etc/passwd"
+grep -Eq 'socket\(AF_INET.* = [0-9]+$' "$dir/trace" || fail "it opened no socket"
+grep -Eq 'execve\("/bin/true".* = 0$' "$dir/trace" || fail "it started no program"
+ok "without --confine a hostile picture reads, opens and starts what it likes"
+none="Operation not permitted \(os error 1\)"
+intrude "took over: no /etc/passwd: $none; no a socket: $none; no a program: $none\$" --confine
+for call in openat.*\"/etc/passwd\" 'socket\(AF_INET'; do
+    grep -Eq "$call.* = -1 EPERM" "$dir/trace" || fail "it did not even try: $call"
+    ! grep -Eq "$call.* = [0-9]+$" "$dir/trace" || fail "it could: $call"
+done
+! grep -q /bin/true "$dir/trace" || fail "it started a program"
+ok "with --confine it gets nothing of that, and the rest of the sheet is made"
 expect 2 thumbnails "$dir/nowhere"
 ok "exit code 2 for a directory that does not exist"
 
@@ -209,6 +241,23 @@ within 2 none_left "prefork::serve of $pid\$"
 ok "the program killed: no worker is left"
 
 # ---------------------------------------------------------------------------
+example=confined
+
+printf 'two words\ninclude /etc/passwd\n' >"$dir/text"
+expect 0 confined "$dir/text"
+says '^the text: 4 words$'
+says '^/etc/passwd: Operation not permitted'
+ok "a confined worker counts what it was given and opens nothing"
+expect 0 confined "$dir/text" --read /etc
+says "^/etc/passwd: $(wc -w </etc/passwd) words$"
+expect 0 confined "$dir/text" --read "$dir"
+says '^/etc/passwd: Permission denied'
+ok "what it may read it can read, and nothing beside"
+expect 1 confined "$dir/text" --read "$dir/nowhere"
+says "confine.*$dir/nowhere.: No such file"
+ok "a path that does not exist is named"
+
+# ---------------------------------------------------------------------------
 example=echo_raw
 
 expect 0 echo_raw
@@ -239,6 +288,24 @@ ok "a signal is told by name"
 expect 127 redirect "$dir/out" /nowhere/program
 says 'cannot execute the program: No such file'
 ok "what cannot be executed is told with the reason"
+
+# ---------------------------------------------------------------------------
+example=command
+
+: >"$dir/lock"
+expect 0 command --lock "$dir/lock" 'echo one' 'echo two >&2; echo $((1 + 1))'
+says '^echo one: exit status: 0: one$'
+says ': exit status: 0: 2$'
+ok "runs commands side by side and collects their output"
+expect 1 command --seconds 1 'echo fine' 'exit 3' 'sleep 61 & sleep 62'
+says '^exit 3: exit status: 3: *$'
+says '^sleep 61 & sleep 62: took too long, killed$'
+none_sleeps() { ! pgrep -f 'sleep 6[12]' >/dev/null; }
+within 2 none_sleeps
+ok "one that takes too long is killed with all it has started"
+expect 1 command --lock "$dir/nowhere" 'echo never'
+grep -q 'hold_lock' "$log" || fail "does not say what failed before the program"
+ok "what fails before the program is said"
 
 # ---------------------------------------------------------------------------
 example=launcher

@@ -10,19 +10,19 @@ template=${1:-early}
 few=100
 many=200
 
-bench=$(cargo bench --quiet --no-run --bench spawn --message-format=json |
+program=$(cargo build --quiet --release -p startup_early --bin count --message-format=json |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
 traces=$(mktemp -d)
 trap 'rm -rf "$traces"' EXIT
 
 # count WORKERS: lines of "ROLE CALL TIMES" for a run with so many.
 count() {
-    local directory=$traces/$1 program trace role
+    local directory=$traces/$1 pid trace role
     mkdir "$directory"
-    program=$(strace -ff -qq -e signal=none -o "$directory/trace" "$bench" --own --count "$template" "$1")
+    pid=$(strace -ff -qq -e signal=none -o "$directory/trace" "$program" "$template" "$1")
     for trace in "$directory"/trace.*; do
         # A template is who forks, and the program the one that says so.
-        if [ "${trace##*.}" = "$program" ]; then
+        if [ "${trace##*.}" = "$pid" ]; then
             role=program
         elif grep -Eq '^(clone3?|v?fork)\(' "$trace"; then
             role=template

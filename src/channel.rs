@@ -30,7 +30,8 @@ use crate::{
 ///
 /// Both ends can be arguments and results of entries, and be cloned; several
 /// receivers share one queue, and each value goes to one of them. Descriptors
-/// inside of values travel as [`Fd`](crate::Fd). A `Vec<u8>` travels as bytes,
+/// inside of values travel as [`Fd`](crate::Fd), shared memory as
+/// [`Bytes`](crate::Bytes). A `Vec<u8>` travels as bytes,
 /// without work for each element.
 ///
 /// The queue is the kernel's, about 200 KiB; a sender waits while it is full.
@@ -63,8 +64,8 @@ use crate::{
 /// # Ok::<(), zygote::Error>(())
 /// ```
 pub fn channel<T>() -> Result<(Sender<T>, Receiver<T>)> {
-    let (a, b) =
-        socket::pair().map_err(|error| Error::os("socketpair for a channel failed", error))?;
+    let (a, b) = socket::pair()
+        .map_err(|error| Error::descriptor("socketpair for a channel failed", error))?;
     Ok((Sender::from(a), Receiver::from(b)))
 }
 
@@ -199,7 +200,7 @@ fn message(frame: Result<Frame, Trouble>) -> Result<Frame> {
 fn clone(socket: &OwnedFd) -> Result<OwnedFd> {
     socket
         .try_clone()
-        .map_err(|error| Error::os("duplicating a channel's end failed", error))
+        .map_err(|error| Error::descriptor("duplicating a channel's end failed", error))
 }
 
 impl<T: DeserializeOwned + 'static> Iterator for Receiver<T> {

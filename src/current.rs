@@ -47,7 +47,7 @@ impl Process<()> {
     /// }
     /// ```
     pub fn fork_current() -> Result<Self> {
-        let failed = |tried: &'static str| move |error| Error::os(tried, error).unstarted();
+        let failed = |tried: &'static str| move |error| Error::descriptor(tried, error).unstarted();
         let (near, far) = socket::pair().map_err(failed("socketpair for a template failed"))?;
         let program = fork::own_pid();
         let owner = pidfd::open(program).map_err(failed("pidfd_open of the program failed"))?;
@@ -82,12 +82,14 @@ fn refused(refusal: Refusal) -> Error {
 
 fn become_template(near: OwnedFd, far: OwnedFd, owner: OwnedFd, program: i32) -> ! {
     signal::reset_dispositions();
-    signal::die_with_parent();
+    // Where that is denied its owner's pidfd says the same, a moment later.
+    let _ = signal::die_with_parent();
     if fork::parent() != program {
         fork::exit(0);
     }
     drop(near);
     fd::close_ours();
+    image::mark_template();
     image::take_title_memory();
     image::set_title("template", u64::from(program.cast_unsigned()));
     server::serve_copy(far, owner)

@@ -63,10 +63,14 @@ pub(crate) enum Kind {
     Disconnected,
     /// A preload returned an error.
     Preload,
+    /// A setting of a process could not be applied.
+    Setting,
     /// What arrived is not what this library sends.
     Protocol,
     /// A call of the operating system failed.
     Os,
+    /// A hook returned an error or panicked.
+    Hook,
 }
 
 impl Error {
@@ -85,6 +89,15 @@ impl Error {
     /// A call of the operating system that failed; `tried` says which.
     pub(crate) fn os(tried: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::new(Kind::Os, tried).with_source(source.into())
+    }
+
+    /// [`os`](Self::os) for a call that makes a descriptor.
+    pub(crate) fn descriptor(tried: &str, source: io::Error) -> Self {
+        let advice = match source.raw_os_error() {
+            Some(libc::EMFILE) => ", raise the limit of descriptors (RLIMIT_NOFILE) or close some",
+            _ => "",
+        };
+        Self::os(format!("{tried}{advice}"), source)
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
@@ -173,11 +186,26 @@ impl Error {
         self.0.kind == Kind::Invalid
     }
 
+    /// A setting of the process, [`Process::uid`](crate::Process::uid) for one,
+    /// could not be applied: the text names it and its value, the errno is in
+    /// [`source`](error::Error::source). No code of the entry ran.
+    #[must_use]
+    pub fn is_setting(&self) -> bool {
+        self.0.kind == Kind::Setting
+    }
+
     /// The template died. The next spawn on the default template starts a new
     /// one.
     #[must_use]
     pub fn is_template_gone(&self) -> bool {
         self.0.kind == Kind::TemplateGone
+    }
+
+    /// A [`hook`](crate::hook) returned an error or panicked. The text has its
+    /// path and its message.
+    #[must_use]
+    pub fn is_hook(&self) -> bool {
+        self.0.kind == Kind::Hook
     }
 
     /// The other end of a channel is gone.

@@ -15,10 +15,14 @@ mod exit;
 mod sys;
 
 mod parcel;
+
+mod hooks;
 mod raw;
 mod registry;
+mod settings;
 mod start;
 
+mod bytes;
 mod codec;
 mod task;
 
@@ -31,19 +35,33 @@ mod current;
 
 #[cfg(feature = "serde")]
 mod channel;
+mod command;
 #[cfg(feature = "tokio")]
 mod tokio;
 
+#[cfg(test)]
+mod properties;
+
+#[cfg(all(fuzzing, feature = "serde"))]
+#[doc(hidden)]
+#[path = "fuzz.rs"]
+pub mod __fuzz;
+
 #[cfg(feature = "serde")]
 pub use crate::channel::{Receiver, Sender, channel};
+#[cfg(feature = "confine")]
+pub use crate::settings::Confine;
 #[cfg(feature = "tokio")]
 pub use crate::tokio::Join;
 pub use crate::{
-    client::{Process, Worker, wait_any},
+    bytes::Bytes,
+    client::{Process, Worker, renew_template, wait_any},
     codec::Fd,
+    command::{Child, Command},
     error::{Error, Result},
     exit::{Exit, Rusage},
     raw::{Arg, Args, take_args},
+    settings::{Capability, Cgroup, IoPriority, Namespaces, Resource, Scheduler, Stdio, UserMap},
     task::{Preload, Task},
 };
 
@@ -62,7 +80,8 @@ pub use crate::{
 /// the main thread; a panic is caught and is the error of `join`. It is code of
 /// the worker, which is a normal process with one thread at first: it may start
 /// threads and runtimes, spawn workers of its own, or execute another program.
-/// At its end the process leaves by `_exit`, with Rust's and C's stdout flushed.
+/// At its end the process leaves by `_exit`, with Rust's and C's stdout flushed,
+/// and in a program built with `-C instrument-coverage` with its profile written.
 ///
 /// # How arguments and results travel
 ///
@@ -72,10 +91,12 @@ pub use crate::{
 /// | [`Process`] | itself, given away |
 /// | `PathBuf`, `OsString` | raw bytes |
 /// | `Vec<u8>`, also in an `Option` or in the `Ok` of a `Result` | bytes |
+/// | [`Bytes`], also inside of values | sealed memory, written once, that all workers share |
 /// | `Serialize + DeserializeOwned` | `postcard`; descriptors inside as [`Fd`] |
 /// | an error that is serde, [`Error`], `io::Error`, `Box<dyn Error + Send + Sync>`, `anyhow::Error` (with the feature) | kind and text |
 ///
-/// There is no limit on size or number. A first parameter `&T` or `&mut T` is
+/// There is no limit on size or number. Each worker has a copy of its own of all
+/// of it but [`Bytes`]: for large data that many workers read, use that. A first parameter `&T` or `&mut T` is
 /// the value that a [`preload`] left in the template; `&mut` changes the
 /// worker's own copy.
 ///
@@ -153,6 +174,99 @@ pub use zygote_macros::entry;
 /// ```
 pub use zygote_macros::preload;
 
+/// Makes a function a hook: one that runs in every worker before its entry, or
+/// around every fork of a template.
+///
+/// A free function without parameters, `fn f()` or `fn f() -> Result<(), E>`
+/// with `E: Display`. It is registered where it is linked, also in a dependency:
+/// there is nothing to call.
+///
+/// | when | runs |
+/// |---|---|
+/// | `worker` | in each worker, before the arguments of the entry are decoded |
+/// | `prepare` | in a template, before each fork; in reverse order |
+/// | `parent` | in the template, after it |
+/// | `child` | in each forked process, whatever becomes of it, before anything else |
+///
+/// The last three are what `pthread_atfork` has, for forks of templates alone:
+/// those in stock and forks of forks among them, [`Process::fork_current`] and
+/// other forks of a program not. They run with every signal blocked, and leave
+/// signals as they are. A worker's hook runs as its entry does: it may do
+/// anything an entry may.
+///
+/// # Options
+///
+/// - `order = 10`: a smaller number runs first, as `order = -10` before the
+///   default 0. Hooks of the same number run in the order of their paths, and
+///   of their lines.
+/// - `crate = path`: where this crate is, when it is re-exported.
+///
+/// # When one fails
+///
+/// A hook fails when it returns an error or panics. The hooks after it do not
+/// run, and there is an error with its path and its message, which
+/// [`is_hook`](Error::is_hook):
+///
+/// - `worker`: no code of the entry runs, and the worker ends. The error
+///   [is unstarted](Error::is_unstarted).
+/// - `prepare`: there is no fork; the error of that process is unstarted. The
+///   template lives.
+/// - `parent`: what holds in the template is not known any more. It ends, and
+///   what is attached to it; the process that was just forked is killed. Its
+///   error is unstarted when it is that of the spawn, and not when it comes
+///   after the worker had begun.
+/// - `child`: the process ends; its error is unstarted. The template lives.
+///
+/// The parent hooks run once after every attempt to fork, all of them, also
+/// when a prepare hook or the fork itself failed: a parent hook must bear that
+/// the prepare hook which belongs to it has not run. With `panic = "abort"` a
+/// panic ends the process that the hook runs in.
+///
+/// A hook that blocks is limited by the deadline of whoever waits: that of the
+/// spawn for `prepare`, `parent` and `child`. Threads that are there after the
+/// prepare hooks are the error of the fork. A child or worker hook may start
+/// threads, but a process that has them forks no others. When a hook forks, the
+/// copy ends where the hook returns in it.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use zygote::Process;
+///
+/// /// How many processes this template has forked.
+/// static FORKS: AtomicU32 = AtomicU32::new(0);
+///
+/// #[zygote::hook(parent)]
+/// fn count() {
+///     FORKS.fetch_add(1, Ordering::Relaxed);
+/// }
+///
+/// /// A preload may have used the generator: then all workers have a copy.
+/// #[zygote::hook(worker)]
+/// fn reseed() -> Result<(), impl std::fmt::Display> {
+///     rand::rng().reseed()
+/// }
+///
+/// #[zygote::preload]
+/// fn warm_up() -> u64 {
+///     rand::random()
+/// }
+///
+/// #[zygote::entry]
+/// fn draw(_: &u64) -> (u64, u32) {
+///     (rand::random(), FORKS.load(Ordering::Relaxed))
+/// }
+///
+/// let process = Process::new()?.preload(warm_up::task())?;
+/// let (first, before) = draw::spawn(&process)?.join()?;
+/// let (second, after) = draw::spawn(&process)?.join()?;
+/// assert_ne!(first, second);
+/// assert!(after > before);
+/// # Ok::<(), zygote::Error>(())
+/// ```
+pub use zygote_macros::hook;
+
 /// Forks the template before `main`.
 ///
 /// Once, in the root of the program (not of a library: what a program forks is
@@ -187,15 +301,22 @@ macro_rules! early {
     };
 }
 
+#[doc = include_str!("../docs/gotchas.md")]
+pub mod gotchas {}
+
 /// What the macros expand to. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "failpoints")]
+    pub use crate::sys::fail::STEPS;
     pub use linkme;
+    pub use std::string::String;
 
     pub use crate::{
         client::{Process, Worker},
         codec::*,
         error::{Error, Result},
+        hooks::{HOOKS, Hook, Outcome, When, outcome},
         parcel::{Call, Decoder, Encoder},
         raw::{Args, take_args},
         registry::{EARLY, ENTRIES, Entry, Role},

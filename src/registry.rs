@@ -5,8 +5,6 @@
 //! what it is. A position alone could name another function in another build of
 //! the program; an address never travels.
 
-use linkme::distributed_slice;
-
 use crate::{
     error::{Error, Result},
     parcel::Call,
@@ -35,11 +33,11 @@ pub enum Role {
 }
 
 /// Every entry and preload that was linked into this program.
-#[distributed_slice]
+#[zygote_macros::slice]
 pub static ENTRIES: [Entry];
 
 /// Not empty when the program said `early!()`.
-#[distributed_slice]
+#[zygote_macros::slice]
 pub static EARLY: [fn()];
 
 impl Entry {
@@ -81,6 +79,11 @@ impl Entry {
 
     pub(crate) fn run(&self, call: &mut Call) -> Result<()> {
         (self.run)(call)
+    }
+
+    /// Where its code begins.
+    pub(crate) fn code(&self) -> *const () {
+        self.run as *const ()
     }
 
     pub(crate) fn id(&'static self) -> Id {

@@ -1,20 +1,21 @@
 //! What the hook before `main` leaves for the program.
 
-use std::{
-    os::fd::OwnedFd,
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-use crate::{error::Error, sys::epoch};
+use crate::{
+    error::Error,
+    sys::{epoch, fd::Ours, image},
+};
 
 /// Set by the hook when it ran in a program that it may act in.
 static IN_EXECUTABLE: AtomicBool = AtomicBool::new(false);
 
-/// The program's end of the early template's socket, and the epoch it is of.
-static EARLY: Mutex<Option<(OwnedFd, u64)>> = Mutex::new(None);
+/// The program's end of the early template's socket, the template's process id,
+/// and the epoch they are of.
+static EARLY: Mutex<Option<(Ours, i32, u64)>> = Mutex::new(None);
 
 /// Why there is no template before `main`, where that is not to be changed.
 static REFUSED: OnceLock<Error> = OnceLock::new();
@@ -22,7 +23,13 @@ static REFUSED: OnceLock<Error> = OnceLock::new();
 /// The environment variable that asks a program to be a server. With the
 /// version: two versions of this crate may be in one binary.
 #[cfg(feature = "exec")]
-pub(crate) const VARIABLE: &str = "ZYGOTE_0_1_SERVER";
+pub(crate) const VARIABLE: &str = concat!(
+    "ZYGOTE_",
+    env!("CARGO_PKG_VERSION_MAJOR"),
+    "_",
+    env!("CARGO_PKG_VERSION_MINOR"),
+    "_SERVER",
+);
 
 /// The hook ran, in the main executable.
 pub(crate) fn mark_hooked() {
@@ -36,18 +43,26 @@ pub(crate) fn is_hooked() -> bool {
     IN_EXECUTABLE.load(Ordering::Relaxed)
 }
 
-/// Leaves the socket of the early template.
-pub(crate) fn leave_early(socket: OwnedFd) {
+/// Leaves the socket and the process id of the early template.
+pub(crate) fn leave_early(socket: Ours, child: i32) {
     let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
-    *early = Some((socket, epoch::current()));
+    *early = Some((socket, child, epoch::current()));
 }
 
-/// Takes the socket of the early template, once, and only in the process that
+/// Takes the socket and the id of the early template, once, and only in the process that
 /// it was left for.
-pub(crate) fn take_early() -> Option<OwnedFd> {
+pub(crate) fn take_early() -> Option<(Ours, i32)> {
     let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
-    let (socket, of) = early.take()?;
-    (of == epoch::current()).then_some(socket)
+    let (socket, child, of) = early.take()?;
+    if of == epoch::current() {
+        return Some((socket, child));
+    }
+    if image::is_template() {
+        // It was closed when this process was made, perhaps by another version
+        // of this crate: the number may be somebody else's.
+        std::mem::forget(socket);
+    }
+    None
 }
 
 /// Leaves the reason why this program cannot have a template: executed again,

@@ -2,6 +2,8 @@
 
 use std::{fmt, marker::PhantomData, os::fd::OwnedFd, sync::Arc};
 
+use once_cell::sync::OnceCell;
+
 use crate::{
     error::{Error, Result},
     parcel::{Decoder, Encoder},
@@ -17,6 +19,11 @@ use crate::{
 ///
 /// `R` is what the entry returns. `K` says where the task may run:
 /// [`Anywhere`], or only on a `Process<T>`, [`On<T>`](On).
+///
+/// Arguments that are longer than a message, 64 KiB, are written into memory once,
+/// at the first run, and each worker copies them from there; the memory is freed
+/// with the task. Large data that many workers only read is better an argument
+/// of type [`Bytes`](crate::Bytes), of which no worker has a copy.
 ///
 /// A value that cannot be encoded shows when the task is run. A task that is
 /// dropped closes its descriptors.
@@ -100,6 +107,8 @@ pub(crate) struct Load {
     pub(crate) entry: &'static Entry,
     pub(crate) bytes: Vec<u8>,
     pub(crate) fds: Vec<OwnedFd>,
+    /// The memory that a long body was written into, once it was sent.
+    pub(crate) memory: OnceCell<OwnedFd>,
     error: Option<Error>,
 }
 
@@ -111,6 +120,7 @@ impl Load {
             entry,
             bytes: out.bytes,
             fds: out.fds,
+            memory: OnceCell::new(),
             error: error.map(|error| error.unstarted().with_entry(entry.path())),
         })
     }

@@ -52,7 +52,8 @@ impl<R> IntoFuture for Worker<R> {
     type IntoFuture = Join<R>;
 
     /// Must be awaited inside of a tokio runtime with I/O enabled.
-    fn into_future(self) -> Join<R> {
+    fn into_future(mut self) -> Join<R> {
+        drop(self.take_stdin());
         Join {
             worker: self,
             watch: None,

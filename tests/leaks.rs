@@ -19,12 +19,11 @@ use zygote::{Process, Sender, Worker};
 #[path = "probe/mod.rs"]
 mod probe;
 
-use probe::{LIMIT, Probe, command, descriptors, field, group, play, say, status, until};
+use probe::{
+    LIMIT, Probe, STOCK, command, descriptors, field, fill_stock, group, play, say, status, until,
+};
 
 zygote::early!();
-
-/// The most that a template has in stock, as in `src/client/forks.rs`.
-const STOCK: usize = 16;
 
 #[test]
 fn probe_roles() {
@@ -166,6 +165,9 @@ fn round(ground: &mut Ground, n: u32) -> u32 {
 fn look(ground: &Ground) -> (Vec<String>, Vec<u64>) {
     let program = std::process::id();
     let default = nest::spawn().unwrap().join().unwrap();
+    fill_stock(default, || {
+        assert_eq!(nest::spawn().unwrap().join().unwrap(), default)
+    });
     let pids = [
         program,
         default,
@@ -188,15 +190,21 @@ fn settle() {
     let program = std::process::id();
     let is_quiet = || {
         let all = group(program);
-        all.iter().all(|stat| stat.state != 'Z') && all.len() <= 4 + 3 * STOCK
+        all.iter().all(|stat| stat.state != 'Z') && all.len() <= 4 + STOCK
     };
     assert!(until(LIMIT, is_quiet), "{:#?}", group(program));
 }
 
 fn leaks() {
     let total: u32 = env::var("ZYGOTE_LEAK_SPAWNS").map_or(5000, |total| total.parse().unwrap());
-    let own = Process::new().unwrap();
-    let loaded = Process::new().unwrap().preload(load::task(1000)).unwrap();
+    // The default template's stock is enough to look at.
+    let own = Process::new().unwrap().stock(0);
+    let loaded = Process::new().unwrap().stock(0);
+    let loaded = loaded.preload(load::task(1000)).unwrap();
+    let at_once: Vec<_> = (0..STOCK).map(|_| nest::spawn().unwrap()).collect();
+    for worker in at_once {
+        worker.join().unwrap();
+    }
     let mut ground = Ground {
         own,
         loaded,

@@ -14,17 +14,25 @@
 use std::{
     env,
     fs::{self, File},
-    net::{TcpListener, TcpStream},
+    io::IoSlice,
+    net::{TcpListener, TcpStream, UdpSocket},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-        unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixDatagram, UnixStream},
+            process::CommandExt,
+        },
     },
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, recv, send, sendmsg,
+    socket, socketpair,
+};
 
 #[path = "probe/mod.rs"]
 mod probe;
@@ -32,7 +40,13 @@ mod probe;
 use probe::{Probe, command, play, say, within};
 
 /// As in `src/start.rs`.
-const VARIABLE: &str = "ZYGOTE_0_1_SERVER";
+const VARIABLE: &str = concat!(
+    "ZYGOTE_",
+    env!("CARGO_PKG_VERSION_MAJOR"),
+    "_",
+    env!("CARGO_PKG_VERSION_MINOR"),
+    "_SERVER"
+);
 
 /// A number that stands for no other descriptor.
 const NUMBER: RawFd = 77;
@@ -48,6 +62,16 @@ fn probe_roles() {
             if env::var_os("SPAWN").is_some() {
                 say("echo", echo::spawn(5).unwrap().join().unwrap());
             }
+        }
+        "once" => {
+            say("main", "");
+            say("error", echo::spawn(5).unwrap_err());
+        }
+        "refused" => {
+            say("main", std::process::id());
+            let error = echo::spawn(5).unwrap_err();
+            assert!(error.is_unstarted(), "{error:?}");
+            say("refused", error);
         }
         "real" => {
             assert_eq!(seen::spawn().unwrap().join().unwrap(), [""; 2]);
@@ -101,11 +125,24 @@ fn pair() -> (OwnedFd, OwnedFd) {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap()
 }
 
+fn pidfd(pid: u32) -> OwnedFd {
+    // SAFETY: pidfd_open takes two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    // SAFETY: the kernel made this descriptor for this call.
+    unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).unwrap()) }
+}
+
 /// What a program would give its own server, with this token.
 fn prepared(token: u64) -> (OwnedFd, OwnedFd) {
     let (near, far) = pair();
-    let frame = frame(TOKEN_FRAME, token);
-    send(near.as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL).unwrap();
+    let mut frame = frame(TOKEN_FRAME, token);
+    // One descriptor: the handle of the one who asks.
+    frame[22] = 1;
+    let own = pidfd(std::process::id());
+    let (parts, own) = ([IoSlice::new(&frame)], [own.as_raw_fd()]);
+    let rights = [ControlMessage::ScmRights(&own)];
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    sendmsg::<UnixAddr>(near.as_raw_fd(), &parts, &rights, flags, None).unwrap();
     (near, far)
 }
 
@@ -116,15 +153,26 @@ fn asked(mut command: Command, token: u64) -> Command {
 
 /// Lets the program inherit this descriptor as [`NUMBER`].
 fn inherits(command: &mut Command, fd: impl AsFd) {
+    inherits_as(command, fd, NUMBER);
+}
+
+fn inherits_as(command: &mut Command, fd: impl AsFd, number: RawFd) {
     let fd = fd.as_fd().try_clone_to_owned().unwrap();
     let dup = move || {
-        // SAFETY: dup2 takes numbers; in the child NUMBER is nobody's.
-        match unsafe { libc::dup2(fd.as_raw_fd(), NUMBER) } {
-            NUMBER => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
+        let result = if fd.as_raw_fd() == number {
+            // dup2 would leave it closed on exec.
+            // SAFETY: F_SETFD takes numbers.
+            unsafe { libc::fcntl(number, libc::F_SETFD, 0) }
+        } else {
+            // SAFETY: dup2 takes numbers; the child has no other use for it.
+            unsafe { libc::dup2(fd.as_raw_fd(), number) }
+        };
+        match result {
+            -1 => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
         }
     };
-    // SAFETY: dup2 is async-signal-safe.
+    // SAFETY: fcntl and dup2 are async-signal-safe.
     unsafe { command.pre_exec(dup) };
 }
 
@@ -190,10 +238,20 @@ fn other_descriptors_do_nothing() {
     let (unix, _other) = UnixStream::pair().unwrap();
     let (dead, other) = pair();
     drop(other);
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.connect(udp.local_addr().unwrap()).unwrap();
+    udp.send(&frame(TOKEN_FRAME, TOKEN)).unwrap();
+    let (near, datagrams) = UnixDatagram::pair().unwrap();
+    near.send(&frame(TOKEN_FRAME, TOKEN)).unwrap();
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let alone = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let named = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
     let to_named = UnixStream::connect(directory.path().join("socket")).unwrap();
-    let cases: [(&str, OwnedFd); 10] = [
+    let cases: [(&str, OwnedFd); 13] = [
+        ("udp", udp.into()),
+        ("datagrams", datagrams.into()),
+        ("not connected", alone),
         ("file", file.into()),
         ("null", File::open("/dev/null").unwrap().into()),
         ("reader", reader.into()),
@@ -255,6 +313,69 @@ fn with_everything_right_it_is_reached() {
 }
 
 #[test]
+fn a_standard_stream_is_no_such_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..3 {
+        let report = directory.path().join(number.to_string());
+        File::create(&report).unwrap();
+        let (near, far) = prepared(TOKEN);
+        let mut command = command("normal");
+        command
+            .env(VARIABLE, format!("{number}:{TOKEN}"))
+            .env(probe::REPORT, &report);
+        inherits_as(&mut command, far, number);
+        let (_, status) = probe::output(command);
+        assert!(status.success(), "{number}: {status}");
+        let text = fs::read_to_string(&report).unwrap();
+        assert!(text.contains("\n@normal "), "{number}: {text:?}");
+        let mut first = [0; 64];
+        let answer = recv(near.as_raw_fd(), &mut first, MsgFlags::MSG_DONTWAIT);
+        // On stdout there is what the test harness prints.
+        let is_frame = first.starts_with(b"zyg");
+        assert!(!is_frame, "{number}: {answer:?}");
+    }
+}
+
+/// A program that has room for nothing but the socket: whatever it can do, it
+/// does as if the variable were not there.
+#[test]
+fn few_descriptors_make_no_difference() {
+    let output = |limit: u64, asked_for: bool| {
+        let (near, far) = pair();
+        // No token: nothing that could make it a template.
+        let mut command = command("normal");
+        if asked_for {
+            command.env(VARIABLE, format!("3:{TOKEN}"));
+        }
+        inherits_as(&mut command, far, 3);
+        let set = move || {
+            let limit = libc::rlimit {
+                rlim_cur: limit,
+                rlim_max: limit,
+            };
+            // SAFETY: it reads the struct that it is given.
+            match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: setrlimit is async-signal-safe.
+        unsafe { command.pre_exec(set) };
+        let (text, status) = probe::output(command);
+        drop(near);
+        (text.contains("\n@normal"), status)
+    };
+    let mut ran = 0;
+    for limit in 0..9 {
+        let without = output(limit, false);
+        assert_eq!(output(limit, true), without, "{limit}");
+        ran += usize::from(without.0);
+    }
+    // The loader needs a few for its libraries.
+    assert!(ran >= 3, "{ran}");
+}
+
+#[test]
 fn a_socket_of_a_stranger_does_nothing() {
     // Made here, but the program's parent is a shell.
     let program = env::current_exe().unwrap();
@@ -305,6 +426,7 @@ fn a_privileged_program_does_not_listen() {
     // Set-user-id root: the socket's user is right, too.
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o4755)).unwrap();
     privileged("set-user-id", &copy);
+    does_not_execute_itself(&copy);
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     let set = Command::new("setcap")
         .arg("cap_net_bind_service+ep")
@@ -317,6 +439,16 @@ fn a_privileged_program_does_not_listen() {
     }
 }
 
+/// It would not listen, and run its `main` once more.
+fn does_not_execute_itself(copy: &Path) {
+    let start = Instant::now();
+    let (text, status) = probe::output(within(&STRANGER, copy, "once"));
+    assert!(status.success(), "{text}");
+    assert_eq!(text.matches("@main").count(), 1, "{text}");
+    assert!(text.contains("say `zygote::early!()`"), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
 fn privileged(what: &str, copy: &Path) {
     let (near, far) = prepared(TOKEN);
     let mut command = asked(within(&STRANGER, copy, "normal"), TOKEN);
@@ -324,6 +456,25 @@ fn privileged(what: &str, copy: &Path) {
     runs_normally(what, command);
     let answer = recv(near.as_raw_fd(), &mut [0; 64], MsgFlags::MSG_DONTWAIT);
     assert!(!matches!(answer, Ok(1..)), "{what}: it answered");
+}
+
+/// It executes itself as a template, which cannot listen: without an end to it
+/// that one would be the program again, execute itself again, and so on.
+#[test]
+fn a_privileged_program_that_asks_itself_does_not_run_again() {
+    if !nix::unistd::geteuid().is_root() || !Path::new("/dev/shm").is_dir() {
+        println!("not tried with set-user-id: this needs root and /dev/shm");
+        return;
+    }
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let copy = public_copy(&directory);
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o4755)).unwrap();
+    let start = Instant::now();
+    let (text, status) = probe::output(within(&STRANGER, &copy, "refused"));
+    assert!(status.success(), "{status}: {text}");
+    assert_eq!(text.matches("@main ").count(), 1, "{text}");
+    assert_eq!(text.matches("@refused ").count(), 1, "{text}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{text}");
 }
 
 #[test]

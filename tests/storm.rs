@@ -25,14 +25,14 @@ use zygote::{Process, Worker};
 #[path = "probe/mod.rs"]
 mod probe;
 
-use probe::{LIMIT, Probe, command, descriptors, field, group, play, say, stat, status, until};
+use probe::{
+    LIMIT, Probe, STOCK, command, descriptors, field, fill_stock, group, play, say, stat, status,
+    until,
+};
 
 zygote::early!();
 
 const THREADS: u64 = 64;
-
-/// The most that a template has in stock, as in `src/client/forks.rs`.
-const STOCK: usize = 16;
 
 #[test]
 fn probe_roles() {
@@ -159,18 +159,16 @@ fn all(own: &Process, time: Duration) {
     });
 }
 
-/// Has both templates put as many in stock as they ever will: a result that is
-/// taken puts one there, other endings do not.
+/// Fills the stock of both templates.
 fn fill(own: &Process) {
     let file = tempfile::tempfile().unwrap();
-    for _ in 0..2 {
-        let task = || echo::task(0, file.try_clone().unwrap(), 0);
-        let by_own = own.run_all((0..2 * STOCK).map(|_| task()));
-        let by_default = (0..2 * STOCK).map(|_| Process::new().unwrap().run(task()));
-        for worker in by_own.into_iter().chain(by_default).collect::<Vec<_>>() {
-            worker.unwrap().join().unwrap();
-        }
-    }
+    let task = || echo::task(0, file.try_clone().unwrap(), 0);
+    let id = own.id().unwrap();
+    fill_stock(id, || drop(own.fork().unwrap().run(task()).unwrap().join()));
+    let default = stat(id).unwrap().parent;
+    fill_stock(default, || {
+        drop(Process::new().unwrap().run(task()).unwrap().join())
+    });
 }
 
 fn storm() {
@@ -197,14 +195,7 @@ fn storm() {
         group(program)
     );
     fill(&own);
-    // What fills the stock is still at work.
-    let mut before = looks();
-    let is_settled = || {
-        thread::sleep(Duration::from_millis(50));
-        let last = std::mem::replace(&mut before, looks());
-        last == before
-    };
-    assert!(until(LIMIT, is_settled), "{before:?}");
+    let before = looks();
     all(&own, Duration::from_secs(time));
     fill(&own);
     assert!(until(LIMIT, is_quiet), "{:?}", group(program));

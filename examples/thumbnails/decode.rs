@@ -1,6 +1,14 @@
 //! What runs in a worker: one picture, from its file to its thumbnail.
 
-use std::{fs::File, hint, io::BufReader, process, thread, time::Duration};
+use std::{
+    fs::{self, File},
+    hint,
+    io::{self, BufReader},
+    net::UdpSocket,
+    process::{self, Command},
+    thread,
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage, Rgba, RgbaImage, imageops};
@@ -32,6 +40,8 @@ pub(crate) enum Fault {
     Hang,
     /// The decoder allocates without end.
     Bomb,
+    /// The picture has taken the decoder over.
+    Intrude,
 }
 
 /// Decodes a picture of whatever format and makes a thumbnail.
@@ -44,7 +54,7 @@ pub(crate) fn thumbnail(
     fault: Option<Fault>,
 ) -> Result<Decoded, String> {
     if let Some(fault) = fault {
-        fault.happen();
+        fault.happen()?;
     }
     decode(picture, memory).map_err(|error| error.to_string())
 }
@@ -87,7 +97,7 @@ fn on_grey(image: &DynamicImage) -> RgbImage {
 }
 
 impl Fault {
-    fn happen(self) {
+    fn happen(self) -> Result<(), String> {
         match self {
             Self::Panic => panic!("this panic was injected"),
             Self::Crash => process::abort(),
@@ -100,6 +110,21 @@ impl Fault {
                     hoard.push(hint::black_box(vec![1_u8; 1 << 20]));
                 }
             }
+            Self::Intrude => Err(intrude()),
         }
     }
+}
+
+/// What a hostile picture's code would do, and what came of it.
+fn intrude() -> String {
+    let tries: [(&str, io::Result<()>); 3] = [
+        ("/etc/passwd", fs::read("/etc/passwd").map(drop)),
+        ("a socket", UdpSocket::bind("127.0.0.1:0").map(drop)),
+        ("a program", Command::new("/bin/true").status().map(drop)),
+    ];
+    let outcome = |(what, result): (&str, io::Result<()>)| match result {
+        Ok(()) => format!("got {what}"),
+        Err(error) => format!("no {what}: {error}"),
+    };
+    format!("the picture took over: {}", tries.map(outcome).join("; "))
 }

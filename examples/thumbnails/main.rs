@@ -10,6 +10,7 @@
 //! cargo run --release --example thumbnails                  # makes its own pictures
 //! cargo run --release --example thumbnails -- ~/Pictures --out /tmp/thumbnails
 //! cargo run --release --example thumbnails -- --inject crash --inject hang --inject bomb
+//! cargo run --release --features confine --example thumbnails -- --confine --inject intrude
 //! ```
 //!
 //! The exit code is 0 if every picture was done, 1 if some failed, and 2 if the
@@ -74,6 +75,10 @@ struct Options {
     /// Have one of the workers fail this way; may be repeated.
     #[arg(long, value_enum, value_name = "FAULT")]
     inject: Vec<Fault>,
+    /// Let the workers decode and do nothing else: open no file, no socket,
+    /// start no program. Needs the feature `confine`.
+    #[arg(long)]
+    confine: bool,
 }
 
 fn main() -> ExitCode {
@@ -87,6 +92,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    ensure!(
+        !options.confine || cfg!(feature = "confine"),
+        "built without the feature `confine`"
+    );
     let (dir, out) = directories(options)?;
     let pictures = list(&dir)?;
     ensure!(!pictures.is_empty(), "no pictures in {}", dir.display());
@@ -97,6 +106,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         workers: workers.map_or(1, NonZeroUsize::get),
         time: Duration::from_secs(options.timeout),
         memory: options.memory << 20,
+        confine: options.confine,
     };
 
     let start = Instant::now();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use image::RgbImage;
-use zygote::Worker;
+use zygote::{Process, Worker};
 
 use crate::decode::{Decoded, Fault, SIDE, thumbnail};
 
@@ -24,6 +24,23 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
     /// How many bytes of memory each may take.
     pub(crate) memory: u64,
+    /// Whether it can do no more than decode.
+    pub(crate) confine: bool,
+}
+
+impl Limits {
+    /// What a picture is decoded in.
+    fn process(&self) -> zygote::Result<Process> {
+        let process = Process::new()?;
+        #[cfg(feature = "confine")]
+        if self.confine {
+            // Beyond what is looked at here, in case that is too late. Address
+            // space is more than what is in use.
+            let confine = zygote::Confine::compute().memory(2 * self.memory);
+            return Ok(process.confine(confine.cpu_time(self.time)));
+        }
+        Ok(process)
+    }
 }
 
 /// A thumbnail that has the size it claims.
@@ -60,7 +77,7 @@ pub(crate) fn run(
             let Some((index, path)) = waiting.next() else {
                 break;
             };
-            match Job::start(index, path, limits.memory, faults.get(&index).copied()) {
+            match Job::start(index, path, limits, faults.get(&index).copied()) {
                 Ok(job) => running.push(job),
                 Err(error) => done(index, Err(error.to_string())),
             }
@@ -84,10 +101,16 @@ pub(crate) fn run(
 }
 
 impl Job {
-    fn start(index: usize, path: &Path, memory: u64, fault: Option<Fault>) -> zygote::Result<Self> {
+    fn start(
+        index: usize,
+        path: &Path,
+        limits: &Limits,
+        fault: Option<Fault>,
+    ) -> zygote::Result<Self> {
+        let task = thumbnail::task(File::open(path)?, limits.memory, fault);
         Ok(Self {
             index,
-            worker: thumbnail::spawn(File::open(path)?, memory, fault)?,
+            worker: limits.process()?.run(task)?,
             started: Instant::now(),
             killed: None,
         })

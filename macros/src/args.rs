@@ -76,7 +76,8 @@ impl Args {
     }
 }
 
-fn value<T>(
+/// The value of an option.
+pub(crate) fn value<T>(
     name: &Ident,
     what: &str,
     input: ParseStream<'_>,

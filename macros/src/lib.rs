@@ -3,9 +3,11 @@
 mod args;
 mod entry;
 mod expand;
+mod hook;
 mod preload;
 mod raw;
 mod signature;
+mod slice;
 mod types;
 
 use proc_macro::TokenStream;
@@ -21,10 +23,24 @@ pub fn entry(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::function(&args, item.into(), expand).into()
 }
 
+/// Makes a function a hook: one that runs in every worker before its entry, or
+/// around every fork of a template.
+#[proc_macro_attribute]
+pub fn hook(args: TokenStream, item: TokenStream) -> TokenStream {
+    hook::expand(args.into(), item.into()).into()
+}
+
 /// Makes a function a preload: one that runs in a template and leaves a value
 /// there.
 #[proc_macro_attribute]
 pub fn preload(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = parse_macro_input!(args with Args::preload);
     expand::function(&args, item.into(), preload::expand).into()
+}
+
+/// Declares a distributed slice of the `zygote` crate's own.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn slice(_: TokenStream, item: TokenStream) -> TokenStream {
+    slice::expand(item.into()).into()
 }

@@ -50,6 +50,33 @@ impl Signature {
     }
 }
 
+/// Checks a function that is to be a hook.
+pub(crate) fn check_hook(function: &ItemFn) -> Result<()> {
+    let mut check = Check {
+        what: "a hook",
+        attribute: "hook",
+        errors: None,
+    };
+    check.qualifiers(function);
+    for input in &function.sig.inputs {
+        match input {
+            FnArg::Receiver(_) => check.cannot(input, "be a method; make it a free function"),
+            FnArg::Typed(_) => check.cannot(
+                input,
+                "have parameters; what it works on stands in a `static`",
+            ),
+        }
+    }
+    check.generics(&function.sig.generics);
+    if let Output::Never = Output::of(&function.sig.output) {
+        check.error(
+            &function.sig.output,
+            "a hook returns; what comes after it is waiting",
+        );
+    }
+    check.errors.map_or(Ok(()), Err)
+}
+
 /// The errors found so far.
 struct Check {
     what: &'static str,
@@ -80,7 +107,7 @@ impl Check {
                 format!("be async; put `#[tokio::main]` above `#[zygote::{attribute}]`"),
             );
         }
-        if let Some(token) = &sig.unsafety {
+        if let syn::Safety::Unsafe(token) = &sig.safety {
             self.cannot(token, "be unsafe; put an `unsafe` block inside");
         }
         if let Some(abi) = &sig.abi {

@@ -1,6 +1,7 @@
 //! What a process forks for this program, and its stock.
 
 use std::{
+    collections::VecDeque,
     os::fd::AsFd,
     sync::{
         Arc, Mutex,
@@ -12,16 +13,22 @@ use std::{
 use super::peer::{Peer, gone, lock};
 use crate::{
     error::{Error, Result},
-    sys::{poll::Deadline, socket},
+    sys::{
+        fail,
+        poll::{Deadline, Want, poll},
+        socket,
+    },
     wire::{
         frame::{Head, Kind, ids},
         link::Trouble,
     },
 };
 
-/// The most processes that a kept process has in stock. It has as many as were
-/// in use at the same time, up to this.
+/// The most processes that wait in stock, if nobody says otherwise.
 const STOCK: usize = 16;
+
+/// The fewest that are asked for: then most spawns ask for none.
+const LEAST: usize = 8;
 
 /// Forks between two looks at what the template has reported.
 const DRAIN_EVERY: u64 = 16;
@@ -30,19 +37,39 @@ const DRAIN_EVERY: u64 = 16;
 const FORGET_AT: usize = 64;
 
 /// What a process has forked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Forks {
     count: AtomicU64,
     /// Children that nobody asks about any more and the process does not know.
     forgotten: Mutex<Vec<u64>>,
-    /// They hold on to the process they are forks of: taken out when it ends.
-    stock: Mutex<Vec<Arc<Peer>>>,
-    /// How many are being put into stock. Changed while that is locked.
-    coming: AtomicUsize,
-    /// The most children that were in use at the same time.
-    peak: AtomicUsize,
+    stock: Mutex<Stock>,
+    /// The most that it may have in stock.
+    most: AtomicUsize,
     /// No more forks.
     ended: AtomicBool,
+}
+
+impl Default for Forks {
+    fn default() -> Self {
+        Self {
+            count: AtomicU64::default(),
+            forgotten: Mutex::default(),
+            stock: Mutex::default(),
+            most: AtomicUsize::new(STOCK),
+            ended: AtomicBool::default(),
+        }
+    }
+}
+
+/// Spares: processes that were asked for before they are needed.
+#[derive(Debug, Default)]
+struct Stock {
+    /// They hold on to the process they are forks of: taken out when it ends.
+    waiting: VecDeque<Arc<Peer>>,
+    /// The most children that were in use at the same time.
+    peak: usize,
+    /// How often something was forked: a process that is used once has no stock.
+    uses: u64,
 }
 
 /// Forking, from this process.
@@ -52,75 +79,133 @@ impl Peer {
     pub(crate) fn fork(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
         self.check_epoch()?;
         let mut stock = lock(&self.forks.stock);
-        let in_use = (self.children() + 1).saturating_sub(stock.len());
-        self.forks.peak.fetch_max(in_use, Ordering::Relaxed);
-        if let Some(ready) = stock.pop() {
-            ready.mark_from_stock();
-            return Ok(ready);
-        }
+        let in_use = (self.children() + 1).saturating_sub(stock.waiting.len());
+        stock.peak = stock.peak.max(in_use);
+        stock.uses += 1;
+        let ready = stock.waiting.pop_front();
         drop(stock);
-        self.fork_now(deadline)
+        match ready {
+            Some(ready) => {
+                ready.mark_from_stock();
+                Ok(ready)
+            }
+            None => self.fork_now(deadline),
+        }
+    }
+
+    /// Asks for spares when half of them are gone: as many as were in use at the
+    /// same time. What goes wrong here shows when a process is asked for.
+    pub(crate) fn restock(self: &Arc<Self>) {
+        if !self.is_current() {
+            return;
+        }
+        let mut stock = lock(&self.forks.stock);
+        // Looked at now: whoever ends it takes out what is in stock afterwards.
+        if self.has_no_more_forks() {
+            return;
+        }
+        let most = self.forks.most.load(Ordering::Relaxed);
+        let target = most.min(stock.peak.max(LEAST));
+        let missing = target.saturating_sub(stock.waiting.len());
+        if stock.uses < 2 || missing == 0 || 2 * missing < target {
+            return;
+        }
+        self.drain();
+        let now = Deadline::after(Duration::ZERO);
+        for _ in 0..missing {
+            let Ok(spare) = self.request(Kind::Spare, now) else {
+                return;
+            };
+            stock.waiting.push_back(spare);
+        }
+    }
+
+    /// Somebody waits for this spare, which may not have been forked yet.
+    /// False when its template cannot be told so.
+    pub(super) fn hurry(&self, deadline: Deadline) -> bool {
+        let (Some(origin), Some(number)) = (self.origin(), self.number()) else {
+            return false;
+        };
+        let head = Head::new(Kind::Hurry, number);
+        origin.send(head, &[], &[], deadline).is_ok()
+    }
+
+    /// How many may wait in stock from here on.
+    pub(crate) fn limit_stock(&self, most: usize) {
+        if self.forks.most.swap(most, Ordering::Relaxed) > most {
+            self.discard_stock();
+        }
+    }
+
+    /// How many may wait in stock.
+    pub(crate) fn stock_limit(&self) -> usize {
+        self.forks.most.load(Ordering::Relaxed)
+    }
+
+    /// [`fork`](Self::fork) for whatever may be done with it. One that died in
+    /// stock is passed over: only running a task notices that by itself.
+    pub(crate) fn fork_living(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
+        loop {
+            let process = self.fork(deadline)?;
+            // Asked for now, as long as this process is sure to be heard.
+            let is_good = || !process.is_closed() && process.hurry(deadline);
+            if !process.is_from_stock() || is_good() {
+                return Ok(process);
+            }
+        }
     }
 
     /// A new process that did not wait in stock.
     pub(crate) fn fork_now(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
-        let (near, far) = socket::pair()
-            .map_err(|error| Error::os("socketpair for a new process failed", error).unstarted())?;
+        self.request(Kind::Fork, deadline)
+    }
+
+    /// Asks for a process, now or as a spare.
+    fn request(self: &Arc<Self>, kind: Kind, deadline: Deadline) -> Result<Arc<Self>> {
+        let (near, far) = socket::pair().map_err(|error| {
+            Error::descriptor("socketpair for a new process failed", error).unstarted()
+        })?;
         let id = self.forks.count.fetch_add(1, Ordering::Relaxed);
         if id % DRAIN_EVERY == DRAIN_EVERY - 1 {
             self.drain();
         }
         self.expect(id);
-        let forgotten = ids::encode(&std::mem::take(&mut *lock(&self.forks.forgotten)));
+        let numbers = std::mem::take(&mut *lock(&self.forks.forgotten));
         // Made before it is asked for, so that a failure below forgets it.
         let process = Self::new(near, Some((Arc::clone(self), id)));
+        fail::point("program: before Fork");
         self.send(
-            Head::new(Kind::Fork, id),
-            &[&forgotten],
+            Head::new(kind, id),
+            &[&ids::encode(&numbers)],
             &[far.as_fd()],
             deadline,
         )
         .map_err(|trouble| match trouble {
-            Trouble::Closed { .. } => gone(),
+            // If it never was, that is why.
+            Trouble::Closed { .. } => self.hello(deadline).err().unwrap_or_else(gone),
             other => other
                 .into_error("asking the template for a process")
                 .unstarted(),
         })?;
+        fail::point("program: after Fork");
         Ok(process)
-    }
-
-    /// Puts one process into stock, unless there are enough. What goes wrong
-    /// here shows when a process is asked for.
-    pub(crate) fn refill(self: &Arc<Self>) {
-        let enough = STOCK.min(self.forks.peak.load(Ordering::Relaxed));
-        {
-            let stock = lock(&self.forks.stock);
-            let coming = self.forks.coming.load(Ordering::Relaxed);
-            if self.forks.ended.load(Ordering::Relaxed) || stock.len() + coming >= enough {
-                return;
-            }
-            self.forks.coming.fetch_add(1, Ordering::Relaxed);
-        }
-        let process = self.fork_now(Deadline::after(Duration::ZERO));
-        let mut stock = lock(&self.forks.stock);
-        self.forks.coming.fetch_sub(1, Ordering::Relaxed);
-        if let Ok(process) = process
-            && !self.forks.ended.load(Ordering::Relaxed)
-        {
-            stock.push(process);
-        }
     }
 
     /// Ends the processes in stock: what comes next changes what a fork is.
     pub(crate) fn discard_stock(&self) {
-        let stock = std::mem::take(&mut *lock(&self.forks.stock));
-        let numbers: Vec<u64> = stock
-            .iter()
-            .filter_map(|process| process.number())
-            .collect();
+        if !self.is_current() {
+            return;
+        }
+        let waiting = std::mem::take(&mut lock(&self.forks.stock).waiting);
+        let numbers: Vec<u64> = waiting.iter().filter_map(|spare| spare.number()).collect();
         if !numbers.is_empty() {
             self.tell(Kind::Discard, 0, &ids::encode(&numbers));
         }
+    }
+
+    /// Whether it was told to fork no more.
+    pub(super) fn has_no_more_forks(&self) -> bool {
+        self.forks.ended.load(Ordering::Relaxed)
     }
 
     /// No more forks: it leaves when its children have.
@@ -128,8 +213,7 @@ impl Peer {
         if !self.is_current() || self.forks.ended.swap(true, Ordering::Relaxed) {
             return;
         }
-        let stock = std::mem::take(&mut *lock(&self.forks.stock));
-        drop(stock);
+        self.discard_stock();
         let now = Deadline::after(Duration::ZERO);
         if let Err(Trouble::Busy) = self.send(Head::new(Kind::Close, 0), &[], &[], now) {
             // A closed socket without the word would end its workers, too: it
@@ -145,6 +229,11 @@ impl Peer {
         }
     }
 
+    /// A child was reported that nobody asks about any more.
+    pub(super) fn reported(&self, id: u64) {
+        lock(&self.forks.forgotten).retain(|forgotten| *forgotten != id);
+    }
+
     /// Nobody asks about this child any more.
     pub(super) fn forget(&self, id: u64) {
         if self.dismiss(id) {
@@ -158,5 +247,21 @@ impl Peer {
             drop(forgotten);
             self.tell(Kind::Forget, 0, &ids::encode(&numbers));
         }
+    }
+}
+
+/// Whether it is still there.
+impl Peer {
+    /// Whether it is known to have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        let now = Deadline::after(Duration::ZERO);
+        self.known()
+            .is_some_and(|hello| matches!(poll([Want::read(&hello.pidfd)], now), Ok([true])))
+    }
+
+    /// Whether its end of the socket is closed, whatever it said before.
+    pub(super) fn is_closed(&self) -> bool {
+        let now = Deadline::after(Duration::ZERO);
+        matches!(poll([Want::End(self.socket())], now), Ok([true]))
     }
 }

@@ -1,7 +1,8 @@
 //! The program's side: handles on processes and workers.
 //!
 //! `peer` is one process at the other end of a socket, with everything that is
-//! known about it; `forks` is what it forks; `template` keeps the default one; `process` and `worker` are
+//! known about it; `forks` is what it forks; `template` keeps the default one;
+//! `tree` kills what a worker has started; `process` and `worker` are
 //! the handles that users hold. No thread, no signal handler, no timer: whoever
 //! waits reads.
 
@@ -11,10 +12,12 @@ mod forks;
 mod peer;
 mod process;
 mod template;
+mod tree;
 mod wait_any;
 mod worker;
 
 pub(crate) use peer::Peer;
 pub use process::Process;
+pub use template::renew_template;
 pub use wait_any::wait_any;
 pub use worker::Worker;

@@ -3,7 +3,7 @@
 use std::{
     ptr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicPtr, Ordering},
     },
     time::Duration,
@@ -27,6 +27,9 @@ struct Default {
     /// Threads that come first at the same time start one template; a dead one
     /// is replaced by putting an empty cell here.
     cell: Mutex<Arc<OnceCell<Arc<Peer>>>>,
+    /// Read while something is asked of the template: one that is asked already
+    /// is not given up under the asker's hands.
+    asked: RwLock<()>,
 }
 
 static DEFAULT: AtomicPtr<Default> = AtomicPtr::new(ptr::null_mut());
@@ -45,6 +48,7 @@ fn current() -> &'static Default {
     let new: &'static Default = Box::leak(Box::new(Default {
         epoch,
         cell: Mutex::default(),
+        asked: RwLock::default(),
     }));
     let new_ptr = ptr::from_ref(new).cast_mut();
     match DEFAULT.compare_exchange(known, new_ptr, Ordering::AcqRel, Ordering::Acquire) {
@@ -54,30 +58,43 @@ fn current() -> &'static Default {
     }
 }
 
+/// While this lives, no template is given up.
+fn asking() -> RwLockReadGuard<'static, ()> {
+    let asked = current().asked.read();
+    asked.unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the default template is, or will be.
+fn cell() -> Arc<OnceCell<Arc<Peer>>> {
+    let cell = current().cell.lock();
+    Arc::clone(&cell.unwrap_or_else(PoisonError::into_inner))
+}
+
 /// The default template, started if need be.
 pub(super) fn default() -> Result<Arc<Peer>> {
-    let cell = Arc::clone(
-        &current()
-            .cell
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner),
-    );
-    cell.get_or_try_init(|| match start::take_early() {
-        Some(socket) => Ok(Peer::new(socket, None)),
-        None => start::refusal().map_or_else(execute, Err),
-    })
-    .inspect(|template| template.mark_default())
-    .cloned()
+    cell()
+        .get_or_try_init(|| match start::take_early() {
+            Some((socket, child)) => Ok(Peer::early(socket, child)),
+            None => start::refusal().map_or_else(execute, Err),
+        })
+        .inspect(|template| template.mark_default())
+        .cloned()
 }
 
 /// Runs `act` on the default template. One that has died before it could be
 /// asked is replaced.
 pub(super) fn with_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T> {
+    let _asking = asking();
     let template = default()?;
     match act(&template) {
         Err(error) if error.is_template_gone() => {
             replace(&template);
             act(&default()?)
+        }
+        // It has said why, and will not be there the next time either.
+        Err(error) if template.never_was() => {
+            replace(&template);
+            default().map_or(Err(error), |template| act(&template))
         }
         result => result,
     }
@@ -93,15 +110,60 @@ pub(super) fn with_living_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> R
     with_default(act)
 }
 
-/// Asks for a process in place of one that died while it waited in stock. If
-/// it was the default template that died, its successor forks it.
+/// Asks for a process in place of a spare that died, or never was. If it was the
+/// default template that died, or was given up, its successor forks it.
 pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<Peer>> {
-    match origin.fork_now(deadline) {
-        Err(error) if error.is_template_gone() && origin.is_default() => {
-            replace(origin);
-            default()?.fork_now(deadline)
+    let _asking = asking();
+    if !origin.is_default() {
+        return origin.fork_now(deadline);
+    }
+    if !origin.has_no_more_forks() {
+        match origin.fork_now(deadline) {
+            Err(error) if error.is_template_gone() => replace(origin),
+            result => return result,
         }
-        result => result,
+    }
+    default()?.fork_now(deadline)
+}
+
+/// Gives the default template up. The next spawn gets a new one, executed with
+/// the environment, the directory, the limits and the rights that the program
+/// has then. For a program that has given up rights which its template still
+/// has, or has changed what its workers shall find.
+///
+/// The old one forks nothing more, and ends when its workers have ended; they,
+/// and processes that it has forked already, are not touched. Waits for a
+/// template that is just being started, and for requests that are just being
+/// sent. Without the
+/// feature `exec` there is no new one, and spawns are errors from here on.
+///
+/// # Examples
+///
+/// ```
+/// use std::{env, path::PathBuf};
+///
+/// #[zygote::entry]
+/// fn directory() -> PathBuf {
+///     env::current_dir().unwrap_or_default()
+/// }
+///
+/// let before = env::current_dir()?;
+/// assert_eq!(directory::spawn()?.join()?, before);
+/// env::set_current_dir("/")?;
+/// assert_eq!(directory::spawn()?.join()?, before);
+/// zygote::renew_template();
+/// assert_eq!(directory::spawn()?.join()?, PathBuf::from("/"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn renew_template() {
+    // The early one may not have been used yet.
+    let early = || start::take_early().ok_or(());
+    let held = cell();
+    let template = held.get_or_try_init(|| early().map(|(at, child)| Peer::early(at, child)));
+    if let Ok(template) = template {
+        let asked = current().asked.write();
+        let _nobody = asked.unwrap_or_else(PoisonError::into_inner);
+        replace(template);
     }
 }
 

@@ -3,11 +3,16 @@
 use std::{
     fmt,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    process::{ChildStderr, ChildStdin, ChildStdout},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use super::peer::{Answer, Closed, Peer, Waited};
+use super::{
+    peer::{Answer, Closed, Peer, Waited},
+    process::settings::Ends,
+    tree::Tree,
+};
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     exit::Exit,
@@ -55,6 +60,8 @@ pub struct Worker<R> {
     peer: Arc<Peer>,
     entry: &'static str,
     decode: fn(&mut Decoder) -> Result<R>,
+    ends: Ends,
+    tree: Tree,
     exit: OnceLock<Exit>,
     kill_on_drop: bool,
     /// The outcome was given out.
@@ -67,18 +74,23 @@ impl<R> Worker<R> {
         peer: Arc<Peer>,
         entry: &'static str,
         decode: fn(&mut Decoder) -> Result<R>,
+        ends: Ends,
+        tree: Tree,
     ) -> Self {
         Self {
             peer,
             entry,
             decode,
+            ends,
+            tree,
             exit: OnceLock::new(),
             kill_on_drop: false,
             joined: false,
         }
     }
 
-    /// Its process id, as it sees it itself.
+    /// Its process id, as it sees it itself; in a
+    /// [PID namespace](crate::Namespaces::pid) it sees another.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.peer.known().map_or(0, |hello| hello.pid)
@@ -89,6 +101,25 @@ impl<R> Worker<R> {
             Some(hello) => hello.pidfd.as_fd(),
             None => unreachable!("a worker is made of a process that has said hello"),
         }
+    }
+
+    /// The program's end of the worker's [piped](crate::Stdio::piped) stdin;
+    /// once. [`join`](Self::join) drops it first, so that the worker sees the
+    /// end.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.ends.stdin.take()
+    }
+
+    /// The program's end of the worker's [piped](crate::Stdio::piped) stdout;
+    /// once. A worker that writes more than a pipe holds, 64 KiB, waits until
+    /// somebody reads.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.ends.stdout.take()
+    }
+
+    /// As [`take_stdout`](Self::take_stdout), for stderr.
+    pub fn take_stderr(&mut self) -> Option<ChildStderr> {
+        self.ends.stderr.take()
     }
 
     /// Waits for the result.
@@ -102,6 +133,7 @@ impl<R> Worker<R> {
     /// result; the arguments or the result could not be decoded; the template
     /// died, and the worker with it.
     pub fn join(mut self) -> Result<R> {
+        drop(self.take_stdin());
         match self.outcome(Deadline::NEVER)? {
             Some(result) => Ok(result),
             None => unreachable!("a wait without a deadline ends with an outcome"),
@@ -146,15 +178,10 @@ impl<R> Worker<R> {
         result
     }
 
-    /// Nothing more comes: lets the template fork one for the stock. The socket
-    /// is closed before the next one travels: closing one while another is
-    /// inside a message makes the kernel run its collector of sockets.
-    fn make_way(&mut self) {
+    /// Nothing more comes.
+    fn hang_up(&mut self) {
         if let Some(peer) = Arc::get_mut(&mut self.peer) {
             peer.close();
-        }
-        if let Some(origin) = self.peer.origin() {
-            origin.refill();
         }
     }
 
@@ -162,7 +189,7 @@ impl<R> Worker<R> {
         self.peer.check_epoch()?;
         match self.peer.answer(deadline, self.pidfd())? {
             Waited::Got(answer) => {
-                self.make_way();
+                self.hang_up();
                 self.decode(answer).map(Some)
             }
             Waited::TimedOut => Ok(None),
@@ -187,6 +214,11 @@ impl<R> Worker<R> {
         let Some(exit) = self.exit(deadline)? else {
             return Ok(None);
         };
+        // A template whose hook fails ends its child, then says why, then ends.
+        let now = Deadline::after(Duration::ZERO);
+        if let Ok(Waited::Got(answer)) = self.peer.answer(now, self.pidfd()) {
+            return self.decode(answer).map(Some);
+        }
         let error = without_result(exit, "the worker", &self.peer);
         Err(if closed.unread {
             error.unstarted()
@@ -253,8 +285,53 @@ impl<R> Worker<R> {
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.peer.check_epoch()?;
         pidfd::signal(self.pidfd(), signal).map_err(|error| {
-            Error::os(format!("sending signal {signal} failed"), error).with_pid(self.id())
+            let tried = format!("sending signal {signal} failed (pidfd_send_signal)");
+            Error::os(tried, error).with_pid(self.id())
         })
+    }
+
+    /// Kills the worker and what it has started, as far as settings hold that
+    /// together:
+    ///
+    /// | setting | what is killed | what is not |
+    /// |---|---|---|
+    /// | a [PID namespace](crate::Namespaces::pid) | everything in it | |
+    /// | [`cgroup`](crate::Process::cgroup) of version 2 | **everything** in it and below, by `cgroup.kill` (Linux 5.14) | what was moved out; all of version 1 |
+    /// | [`process_group(0)`](crate::Process::process_group), [`session`](crate::Process::session) | the group | what has made a group of its own, as shells with job control and daemons do |
+    ///
+    /// With several of them all are used. It is no error when everything has
+    /// ended. A group is killed also when the worker itself has ended; before
+    /// Linux 6.9 only while it lives.
+    ///
+    /// Returns when the signals are sent. What is killed may need a moment more;
+    /// the template reports the worker, others wait for theirs.
+    ///
+    /// # Errors
+    ///
+    /// None of these settings was made ([`is_invalid`](Error::is_invalid)), or
+    /// the program itself is in that cgroup: then nothing was killed. The kernel
+    /// refuses, or is too old.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::entry]
+    /// fn wait() {
+    ///     std::thread::sleep(std::time::Duration::from_secs(3600));
+    /// }
+    ///
+    /// let worker = zygote::Process::new()?.session().run(wait::task())?;
+    /// worker.kill_tree()?;
+    /// assert_eq!(worker.wait()?.to_string(), "was killed by SIGKILL");
+    /// worker.kill_tree()?;
+    ///
+    /// let worker = wait::spawn()?.kill_on_drop(true);
+    /// assert!(worker.kill_tree().unwrap_err().is_invalid());
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn kill_tree(&self) -> Result<()> {
+        self.peer.check_epoch()?;
+        self.tree.kill(self.pidfd(), self.id())
     }
 
     /// Lets the worker live on when the program ends. Its result is lost.
@@ -402,9 +479,10 @@ impl<R> AsRawFd for Worker<R> {
 
 impl<R> Drop for Worker<R> {
     fn drop(&mut self) {
-        if self.kill_on_drop {
-            // In a copy of the program this refuses, as it should.
-            let _ = self.kill();
+        // In a copy of the program this refuses, as it should; a filter may,
+        // too.
+        if self.kill_on_drop && self.kill().is_err() && self.peer.is_current() {
+            self.peer.kill_by_template();
         }
     }
 }

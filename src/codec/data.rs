@@ -11,7 +11,7 @@
 use std::{
     any::{Any, type_name},
     cell::RefCell,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use postcard::ser_flavors::Flavor;
@@ -23,6 +23,7 @@ use serde::{
 
 use super::Fd;
 use crate::{
+    bytes::Bytes,
     error::{Error, Result},
     parcel::{Decoder, Encoder},
 };
@@ -79,9 +80,9 @@ impl Drop for Active {
 }
 
 /// Appends to the bytes of an [`Encoder`].
-struct Bytes<'a>(&'a mut Vec<u8>);
+struct Append<'a>(&'a mut Vec<u8>);
 
-impl Flavor for Bytes<'_> {
+impl Flavor for Append<'_> {
     type Output = ();
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
@@ -104,7 +105,7 @@ pub(crate) fn encode_serde<T: Serialize>(value: &T, out: &mut Encoder) -> Result
     let count_at = out.bytes.len();
     out.bytes.extend_from_slice(&[0; 4]);
     let active = Active::new(true, Vec::new());
-    let done = postcard::serialize_with_flavor(value, Bytes(&mut out.bytes));
+    let done = postcard::serialize_with_flavor(value, Append(&mut out.bytes));
     let ((), fds) = active.finish::<T, _>(done)?;
     out.bytes[count_at..count_at + 4].copy_from_slice(&number_of(&fds)?.to_le_bytes());
     out.fds.extend(fds.into_iter().flatten());
@@ -176,34 +177,59 @@ fn reason<T>(error: &postcard::Error) -> Error {
     })
 }
 
-/// Puts the descriptor's duplicate into the basket, and its number there into
-/// the data.
+/// Its duplicate goes into the basket, and its number there into the data.
 impl<T: AsFd> Serialize for Fd<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let copy = self.0.as_fd().try_clone_to_owned();
-        let number = in_basket(true, |fds| {
-            let number = number_of(fds)?;
-            fds.push(Some(copy.map_err(|error| {
-                Error::os("duplicating a descriptor to send it failed", error)
-            })?));
-            Ok(number)
-        });
-        serializer.serialize_u32(number.map_err(S::Error::custom)?)
+        put(self.0.as_fd(), serializer)
     }
 }
 
-/// Takes the descriptor of that number out of the basket.
 impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = u32::deserialize(deserializer)?;
-        let fd = in_basket(false, |fds| {
-            usize::try_from(number)
-                .ok()
-                .and_then(|number| fds.get_mut(number)?.take())
-                .ok_or_else(|| Error::invalid(format!("descriptor {number} did not arrive")))
-        });
-        Ok(Self(fd.map_err(D::Error::custom)?.into()))
+        take(deserializer, |fd| Ok(Self(fd.into())))
     }
+}
+
+/// As a [`Fd`].
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        put(self.as_fd(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        take(deserializer, Self::try_from)
+    }
+}
+
+/// Puts a duplicate into the basket, and its number there into the data.
+fn put<S: Serializer>(fd: BorrowedFd<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    let copy = fd.try_clone_to_owned();
+    let number = in_basket(true, |fds| {
+        let number = number_of(fds)?;
+        fds.push(Some(copy.map_err(|error| {
+            Error::os("duplicating a descriptor to send it failed", error)
+        })?));
+        Ok(number)
+    });
+    serializer.serialize_u32(number.map_err(S::Error::custom)?)
+}
+
+/// Takes the descriptor of that number out of the basket, as what it is.
+fn take<'de, T, D: Deserializer<'de>>(
+    deserializer: D,
+    what: impl FnOnce(OwnedFd) -> Result<T>,
+) -> Result<T, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    let value = in_basket(false, |fds| {
+        let fd = usize::try_from(number)
+            .ok()
+            .and_then(|number| fds.get_mut(number)?.take())
+            .ok_or_else(|| Error::invalid(format!("descriptor {number} did not arrive")))?;
+        what(fd)
+    });
+    value.map_err(D::Error::custom)
 }
 
 /// Does something with the thread's basket, if it has one of this kind.
@@ -216,7 +242,8 @@ fn in_basket<R>(
             act(&mut basket.fds).inspect_err(|error| basket.failure = Some(error.clone()))
         }
         _ => Err(Error::invalid(
-            "a `zygote::Fd` can be serialized only by zygote, on its way to another process",
+            "a `zygote::Fd` or `zygote::Bytes` can be serialized only by zygote, on its way to \
+             another process",
         )),
     })
 }
@@ -321,6 +348,22 @@ mod tests {
             error.to_string().contains("descriptor 0 did not arrive"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn shared_memory_inside_stays_shared() {
+        let bytes = Bytes::new("some").unwrap();
+        let mut input = decoder(encoded(&(bytes.clone(), vec![bytes.clone()])));
+        let back: (Bytes, Vec<Bytes>) = decode_serde(&mut input).unwrap();
+        assert_eq!(back, (bytes.clone(), vec![bytes]));
+    }
+
+    #[test]
+    fn shared_memory_inside_is_checked() {
+        let file = Fd(File::open("/dev/null").unwrap());
+        let error = decode_serde::<Bytes>(&mut decoder(encoded(&file))).unwrap_err();
+        assert!(error.is_invalid(), "{error}");
+        assert!(error.to_string().contains("not shared memory"), "{error}");
     }
 
     /// Encodes another value while it is encoded, or panics.

@@ -12,6 +12,7 @@ use std::{
 
 use super::Fd;
 use crate::{
+    bytes::Bytes,
     error::{Error, Result},
     parcel::{Decoder, Encoder},
 };
@@ -102,6 +103,18 @@ impl<T: From<OwnedFd> + Into<OwnedFd>> Hand for Fd<T> {
     }
 }
 
+/// The descriptor of the memory; what arrives is checked and mapped.
+impl Hand for Bytes {
+    fn encode(self, out: &mut Encoder) -> Result<()> {
+        out.push_fd(self.try_into()?);
+        Ok(())
+    }
+
+    fn decode(input: &mut Decoder) -> Result<Self> {
+        input.take_fd()?.try_into()
+    }
+}
+
 impl<T: Hand> Hand for Option<T> {
     fn encode(self, out: &mut Encoder) -> Result<()> {
         out.push_byte(self.is_some().into());
@@ -160,6 +173,18 @@ mod tests {
         let file = there_and_back(Some(Fd(File::open("/dev/null").unwrap())))?;
         file.unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "");
+        Ok(())
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no memory files")]
+    fn shared_memory_comes_back_and_nothing_else_does() -> Result<()> {
+        let bytes = Bytes::new("some")?;
+        assert_eq!(there_and_back(bytes.clone())?, bytes);
+        assert_eq!(there_and_back(Some(bytes.clone()))?, Some(bytes));
+        let other = File::open("/dev/null").unwrap().into();
+        let mut input = Decoder::new(Vec::new(), vec![other]);
+        assert!(Bytes::decode(&mut input).unwrap_err().is_invalid());
         Ok(())
     }
 

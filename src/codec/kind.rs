@@ -195,7 +195,7 @@ impl<T> ViaNothing<T> for Kind<T> {
 #[cfg_attr(
     not(feature = "serde"),
     diagnostic::on_unimplemented(
-        note = "without the feature `serde` of `zygote`, only descriptors, paths, `Vec<u8>`, `String` and `()` can"
+        note = "without the feature `serde` of `zygote`, only descriptors, paths, `Bytes`, `Vec<u8>`, `String` and `()` can"
     )
 )]
 pub trait Travels: Sized {
@@ -255,6 +255,7 @@ mod tests {
         let ByHand = codec!(Option<PathBuf>);
         let ByHand = codec!(crate::Fd<File>);
         let ByHand = codec!(io::Error);
+        let ByHand = codec!(Option<crate::Bytes>);
     }
 
     #[cfg(feature = "serde")]
@@ -263,6 +264,7 @@ mod tests {
         let Data = codec!(u32);
         let Data = codec!(Vec<u16>);
         let Data = codec!(Vec<crate::Fd<File>>);
+        let Data = codec!(Vec<crate::Bytes>);
         let Data = codec!(crate::Error);
         assert_eq!(
             there_and_back(&codec!((u8, String)), (1, "x".to_owned())),

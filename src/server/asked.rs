@@ -4,12 +4,14 @@
 //! a socket, with a token that is read from that socket.
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    ffi::CString,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
 use super::hook::{check_threads, clone_template};
 use crate::{
+    error::Error,
     start,
     sys::{
         fd, fork, image, pidfd,
@@ -18,7 +20,7 @@ use crate::{
     },
     wire::{
         frame::{Failure, Head, Kind},
-        link,
+        link::{self, Trouble},
     },
 };
 
@@ -26,54 +28,113 @@ use crate::{
 /// template, becomes one and does not return. In every other case, whatever
 /// the environment says, nothing happens.
 pub(super) fn serve_if_asked() {
-    let Some(parent) = asked_by() else { return };
-    let (socket, owner_pid) = parent;
+    let Ok(name) = CString::new(start::VARIABLE) else {
+        return;
+    };
+    let Some(request) = image::variable(&name).and_then(Request::parse) else {
+        return;
+    };
+    let Some(Asked {
+        socket,
+        owner,
+        owner_pid,
+    }) = request.verify()
+    else {
+        if request.is_of_parent() {
+            // Its parent executed it for this, and something is in the way: a
+            // filter, or more privileges than the parent has. It must not
+            // run a second time, or it would execute itself again, and so on.
+            fork::exit(1);
+        }
+        return;
+    };
+    image::remove_variable(&name);
     // The token was right: from here on this is not the user's program, which
     // must not run a second time. First of all, so that nothing else gets one
     // of these numbers.
     fd::fill_standard();
-    let owner = pidfd::open(owner_pid).ok();
     if fork::parent() != owner_pid {
         fork::exit(0);
     }
     if let Err(error) = check_threads() {
-        let failure = Failure::from_error(&error).encode();
-        let _ = link::send(
-            socket.as_fd(),
-            Head::new(Kind::Failed, 0),
-            &[&failure],
-            &[],
-            false,
-        );
-        fork::exit(1);
+        refuse(socket.as_fd(), &error);
     }
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
-    let code = match clone_template(socket, owner, owner_pid) {
-        Ok(_) => 0,
-        Err(_) => 1,
-    };
-    fork::exit(code)
+    if let (Err(error), Some(socket)) = clone_template(socket, owner, owner_pid) {
+        refuse(
+            socket.as_fd(),
+            &Error::os("clone of a template failed", error),
+        );
+    }
+    fork::exit(0)
 }
 
-/// The socket and the process that asks, if a program asks itself.
-fn asked_by() -> Option<(OwnedFd, i32)> {
-    let name = std::ffi::CString::new(start::VARIABLE).ok()?;
-    let (number, token) = image::variable(&name)?.split_once(':')?;
-    if image::is_privileged() {
-        return None;
+/// Tells the program why there will be no template.
+fn refuse(socket: BorrowedFd<'_>, error: &Error) -> ! {
+    let failure = Failure::from_error(error).encode();
+    let head = Head::new(Kind::Failed, 0);
+    let _ = link::send(socket, head, &[&failure], &[], false);
+    fork::exit(1)
+}
+
+/// What the variable says: `NUMBER:TOKEN`, and from a program that asks itself
+/// `:ASKER`.
+struct Request {
+    /// Of the socket.
+    number: i32,
+    token: u64,
+    /// The process that executed this one, as it says.
+    asker: Option<i32>,
+}
+
+/// A program that asks itself.
+struct Asked {
+    socket: OwnedFd,
+    /// Its pidfd: by number it may not be seen.
+    owner: OwnedFd,
+    owner_pid: i32,
+}
+
+impl Request {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(':');
+        let request = Self {
+            number: words.next()?.parse().ok()?,
+            token: words.next()?.parse().ok()?,
+            asker: words.next().map(str::parse).transpose().ok()?,
+        };
+        words.next().is_none().then_some(request)
     }
-    let token: u64 = token.parse().ok()?;
-    let (socket, peer) = spawn::inherited_socket(number.parse().ok()?)?;
-    let frame = link::receive(socket, false).ok()?;
-    if (frame.kind, frame.number) != (Kind::Token, token) {
-        return None;
+
+    /// Whether the process that executed this one says that it asks.
+    fn is_of_parent(&self) -> bool {
+        self.asker == Some(fork::parent())
     }
-    if is_stranger(peer) {
-        return None;
+
+    /// The socket and the process that asks, if a program asks itself.
+    fn verify(&self) -> Option<Asked> {
+        if image::is_privileged() {
+            return None;
+        }
+        let (socket, peer) = spawn::inherited_socket(self.number)?;
+        let mut frame = match link::receive(socket, false) {
+            Ok(frame) => frame,
+            Err(trouble @ Trouble::Os(..)) if self.is_of_parent() => {
+                refuse(socket, &trouble.into_error("reading a template's token"));
+            }
+            Err(_) => return None,
+        };
+        if (frame.kind, frame.number) != (Kind::Token, self.token) || is_stranger(peer) {
+            return None;
+        }
+        Some(Asked {
+            // Before 0 to 2 are filled it may have got one of those.
+            owner: fd::above_standard(frame.fds.pop()?).ok()?,
+            socket: spawn::take_inherited(socket).ok()?,
+            owner_pid: peer,
+        })
     }
-    image::remove_variable(&name);
-    Some((spawn::take_inherited(socket).ok()?, peer))
 }
 
 /// Whether the process that asks lives and is not the one that executed this

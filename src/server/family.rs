@@ -1,13 +1,15 @@
 //! The children of a template: reaped by process id, reported to the owner.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
 
+use super::stock::Stock;
 use crate::{
     sys::{
+        fail,
         pidfd::{self, Reaped},
         poll::Deadline,
         signal::{self, ChildSignals},
@@ -39,8 +41,11 @@ pub(super) struct Family {
     /// By process id; an ordered map, because a hashed one would give every
     /// worker the same `HashMap` keys.
     children: BTreeMap<i32, Child>,
-    reports: VecDeque<Report>,
+    /// The process ids of those that the owner asks about, by its numbers.
+    pids: BTreeMap<u64, i32>,
+    reports: Vec<Report>,
     sweep: Option<Deadline>,
+    pub(super) stock: Stock,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +62,10 @@ impl Family {
         Ok(Self {
             signals: ChildSignals::new()?,
             children: BTreeMap::new(),
-            reports: VecDeque::new(),
+            pids: BTreeMap::new(),
+            reports: Vec::new(),
             sweep: None,
+            stock: Stock::default(),
         })
     }
 
@@ -90,11 +97,12 @@ impl Family {
             discarded: false,
         };
         self.children.insert(pid, child);
+        self.pids.insert(id, pid);
     }
 
     /// A child that was asked for and cannot be.
     pub(super) fn unborn(&mut self, report: Report) {
-        self.reports.push_back(report);
+        self.reports.push(report);
     }
 
     /// Takes the status of the children that have ended. By process id, since
@@ -138,18 +146,20 @@ impl Family {
         let Some(child) = self.children.remove(&ended.pid) else {
             return;
         };
+        self.pids.remove(&child.id);
+        self.stock.child_ended();
         if !child.forgotten {
             let (status, rusage) = (ended.status, ended.rusage);
-            self.reports.push_back(Report {
-                child: child.id,
-                fate: Fate::Ended { status, rusage },
-            });
+            let fate = Fate::Ended { status, rusage };
+            let child = child.id;
+            self.reports.push(Report { child, fate });
         }
     }
 
     pub(super) fn forget(&mut self, ids: impl Iterator<Item = u64>) {
         for id in ids {
             self.reports.retain(|report| report.child != id);
+            self.stock.take(id);
             if let Some(child) = self.pid_of(id).and_then(|pid| self.children.get_mut(&pid)) {
                 child.forgotten = true;
             }
@@ -160,6 +170,8 @@ impl Family {
     /// business of its own.
     pub(super) fn disown(&mut self) {
         self.reports.clear();
+        self.pids.clear();
+        self.stock = Stock::default();
         for child in self.children.values_mut() {
             child.id = NOBODY;
             child.forgotten = true;
@@ -169,6 +181,7 @@ impl Family {
     /// Kills children that nobody wants.
     pub(super) fn discard(&mut self, ids: impl Iterator<Item = u64>) {
         for id in ids {
+            self.stock.take(id);
             let Some(pid) = self.pid_of(id) else { continue };
             // It is in the list, so it was not waited for.
             let _ = signal::kill_child(pid, libc::SIGKILL);
@@ -205,11 +218,14 @@ impl Family {
     /// never waits for its owner.
     pub(super) fn report(&mut self, socket: BorrowedFd<'_>) {
         while !self.reports.is_empty() {
+            fail::point("template: before report");
             let count = self.reports.len().min(BATCH);
-            let batch: Vec<Report> = self.reports.iter().take(count).copied().collect();
-            let head = Head::new(Kind::Exits, 0);
-            match link::send(socket, head, &[&Report::encode(&batch)], &[], false) {
-                Ok(()) => drop(self.reports.drain(..count)),
+            let body = Report::encode(&self.reports[..count]);
+            match link::send(socket, Head::new(Kind::Exits, 0), &[&body], &[], false) {
+                Ok(()) => {
+                    self.reports.drain(..count);
+                    fail::point("template: after report");
+                }
                 Err(Trouble::Busy) => return,
                 // Nobody is there to be told.
                 Err(_) => self.reports.clear(),
@@ -218,9 +234,6 @@ impl Family {
     }
 
     fn pid_of(&self, id: u64) -> Option<i32> {
-        let mut children = self.children.iter();
-        children
-            .find(|(_, child)| child.id == id)
-            .map(|(pid, _)| *pid)
+        self.pids.get(&id).copied()
     }
 }

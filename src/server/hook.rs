@@ -15,7 +15,7 @@ use crate::{
     registry::EARLY,
     start,
     sys::{
-        fd, fork,
+        fail, fd, fork,
         image::{self, Constructor},
         pidfd, signal, socket,
     },
@@ -23,10 +23,13 @@ use crate::{
 
 /// Our place in the init array. A slot of our own and not the crate `ctor`'s: a
 /// template must call the constructors that stand after it, and so must know
-/// where it stands.
+/// where it stands. (Miri calls it without arguments, and has no processes.)
 #[used]
-#[expect(unsafe_code, reason = "the loader calls what stands in this section")]
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(
+    not(miri),
+    expect(unsafe_code, reason = "the loader calls what stands in this section"),
+    unsafe(link_section = ".init_array")
+)]
 static SLOT: Constructor = hook;
 
 extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_char) {
@@ -36,6 +39,10 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
     }
     start::mark_hooked();
     image::remember_arguments(argc, argv);
+    // Of another version of this crate, which stands before this one.
+    if image::is_template() {
+        return;
+    }
     #[cfg(feature = "exec")]
     super::asked::serve_if_asked();
     if !EARLY.is_empty() {
@@ -45,7 +52,9 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
 
 /// What the template, a copy of this process, takes with it: its socket, and
 /// its owner's pidfd and id.
-static CARGO: Mutex<Option<(OwnedFd, Option<OwnedFd>, i32)>> = Mutex::new(None);
+type Cargo = (OwnedFd, OwnedFd, i32);
+
+static CARGO: Mutex<Option<Cargo>> = Mutex::new(None);
 
 /// Forks the early template. Where that fails the program goes on without: the
 /// first spawn says why, or executes one.
@@ -58,8 +67,11 @@ fn start_early() {
         return;
     };
     let pid = fork::own_pid();
-    if clone_template(far, pidfd::open(pid).ok(), pid).is_ok() {
-        start::leave_early(near);
+    let Ok(own) = pidfd::open(pid) else {
+        return;
+    };
+    if let (Ok(child), _) = clone_template(far, own, pid) {
+        start::leave_early(fd::Ours::new(near), child);
     }
 }
 
@@ -77,38 +89,42 @@ pub(super) fn check_threads() -> Result<(), Error> {
     .unstarted())
 }
 
-/// Forks a template that serves on `socket` for this owner.
+/// Forks a template that serves on `socket` for this owner. Gives its id, and
+/// the socket back, of which the template has its own copy.
 pub(super) fn clone_template(
     socket: OwnedFd,
-    owner: Option<OwnedFd>,
+    owner: OwnedFd,
     owner_pid: i32,
-) -> std::io::Result<i32> {
-    set_cargo(Some((socket, owner, owner_pid)));
+) -> (std::io::Result<i32>, Option<OwnedFd>) {
+    // What constructors left in C's buffers would be written by every fork.
+    fork::flush_c();
+    exchange_cargo(Some((socket, owner, owner_pid)));
     let result = fork::clone_silent(template);
-    // In the parent; the template has its own copy.
-    set_cargo(None);
-    result
+    let cargo = exchange_cargo(None);
+    (result, cargo.map(|(socket, ..)| socket))
 }
 
-fn set_cargo(cargo: Option<(OwnedFd, Option<OwnedFd>, i32)>) {
-    *CARGO.lock().unwrap_or_else(PoisonError::into_inner) = cargo;
+fn exchange_cargo(cargo: Option<Cargo>) -> Option<Cargo> {
+    let mut held = CARGO.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut held, cargo)
 }
 
 /// The life of a template that stands at the root.
 fn template() -> ! {
+    fail::set_role("template");
     signal::block_all();
+    image::mark_template();
     let mut cargo = CARGO.lock().unwrap_or_else(PoisonError::into_inner);
     let Some((socket, owner, owner_pid)) = cargo.take() else {
         fork::exit(1);
     };
     drop(cargo);
     signal::reset_dispositions();
-    let mut keep = vec![socket.as_raw_fd()];
-    keep.extend(owner.iter().map(AsRawFd::as_raw_fd));
-    close_others(&mut keep);
+    close_others(&mut [socket.as_raw_fd(), owner.as_raw_fd()]);
     image::take_title_memory();
     image::set_title("template", u64::from(owner_pid.cast_unsigned()));
     panics::install();
+    fail::point("template: before constructors");
     image::run_constructors_after(&SLOT);
     // They may have changed what a worker must find as a fresh `main` does.
     signal::block_all();

@@ -4,8 +4,10 @@ use std::{
     any::Any,
     cell::RefCell,
     panic::{self, PanicHookInfo},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
+use super::hooks;
 use crate::{
     error::Kind as ErrorKind,
     sys::fd,
@@ -20,13 +22,21 @@ thread_local! {
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Records panics from here on; what the hook before did, it still does.
+/// How often [`install`] was called: only its newest hook records.
+static NEWEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Records panics from here on; what the hook before did, it still does. May be
+/// called again: what ran meanwhile may have put a hook of its own in place.
 pub(super) fn install() {
+    let number = NEWEST.fetch_add(1, Ordering::Relaxed) + 1;
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        record(info);
+        let is_newest = number == NEWEST.load(Ordering::Relaxed);
+        if is_newest {
+            record(info);
+        }
         before(info);
-        if cfg!(panic = "abort") {
+        if is_newest && cfg!(panic = "abort") {
             send_last();
         }
     }));
@@ -67,12 +77,12 @@ pub(super) fn caught(payload: &(dyn Any + Send)) -> Failure {
 }
 
 fn failure(text: String) -> Failure {
-    Failure {
+    hooks::panicked(&text).unwrap_or(Failure {
         kind: ErrorKind::Panic,
         unstarted: false,
         code: 0,
         text,
-    }
+    })
 }
 
 fn text(message: &str, place: &str) -> String {

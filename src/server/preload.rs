@@ -1,20 +1,17 @@
 //! Runs a preload in a process that forks others.
 
-use std::{
-    os::fd::AsRawFd,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
     panics,
     serve::{Host, busy, threads},
+    worker,
 };
 use crate::{
     error::{Error, Kind as ErrorKind},
     parcel::{Call, Decoder, State},
-    raw,
     registry::{self, Role},
-    sys::{fd, fork, signal},
+    sys::{fail, fork, signal},
     wire::{
         frame::{Failure, Frame, Head, Kind, call},
         link,
@@ -27,12 +24,16 @@ pub(super) fn run(host: &mut Host, frame: Frame) {
     if host.is_busy() {
         return host.fail(&busy("preload"));
     }
+    fail::set_role("template");
     let state = host.state.take();
     let result = catch_unwind(AssertUnwindSafe(|| perform(state, frame)));
+    fail::point("template: after preload");
     // It may have changed what a worker must find as a fresh `main` does.
     signal::block_all();
     signal::reset_dispositions();
     panics::install();
+    // Before the answer, and so that no fork writes it once more.
+    worker::write_out();
     let result = match result {
         Ok(result) => result.map_err(|error| Failure::from_error(&error)),
         Err(payload) => Err(panics::caught(&*payload)),
@@ -53,7 +54,7 @@ pub(super) fn run(host: &mut Host, frame: Frame) {
             fork::exit(1);
         }
     }
-    keep_descriptors(host);
+    host.keep_descriptors(&[]);
     let head = Head::new(Kind::Done, 0);
     let _ = link::send(host.socket(), head, &[], &[], true);
 }
@@ -70,17 +71,7 @@ fn perform(state: Option<State>, frame: Frame) -> Result<Option<State>, Error> {
         state,
         ..Call::default()
     };
+    fail::point("template: before preload");
     entry.run(&mut call)?;
     Ok(call.state)
-}
-
-/// Notes the descriptors that the preload left open: live values own them, so
-/// that workers keep them.
-fn keep_descriptors(host: &mut Host) {
-    let raw = raw::held_fds();
-    let own = host.own_descriptors();
-    host.kept = fd::open_numbers();
-    host.kept
-        .retain(|fd| !own.contains(fd) && !raw.contains(fd));
-    debug_assert!(!host.kept.contains(&host.socket().as_raw_fd()));
 }

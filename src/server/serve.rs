@@ -1,26 +1,24 @@
 //! The loop of a process that has not been told what to run.
 
 use std::{
-    io::Write,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     time::Duration,
 };
 
-use super::{family::Family, panics, preload, worker};
+use super::{family::Family, panics, preload, stock::Stock, worker};
 use crate::{
     codec,
     error::Kind as ErrorKind,
     parcel::State,
     raw::{self, Arg},
+    settings::Settings,
     sys::{
-        fd,
-        fork::{self, Refusal, Side},
-        pidfd,
+        fail, fd, fork, pidfd,
         poll::{Deadline, Want, poll},
         signal,
     },
     wire::{
-        frame::{Failure, Fate, Frame, Head, Kind, NEW_OWNER, Report, ids},
+        frame::{Failure, Frame, Head, Kind, NEW_OWNER, ids},
         link::{self, Trouble},
     },
 };
@@ -31,44 +29,49 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// A process and what it holds.
 #[derive(Debug)]
 pub(crate) struct Host {
-    socket: OwnedFd,
+    pub(super) socket: OwnedFd,
     /// The owner's pidfd. A process without one is forked by a template that
     /// has one, or whose template has, and dies with it.
-    owner: Option<OwnedFd>,
+    pub(super) owner: Option<OwnedFd>,
     pub(super) state: Option<State>,
+    /// What the worker that it becomes is made of.
+    pub(super) settings: Settings,
     /// Made by the first fork.
     pub(super) family: Option<Family>,
-    /// Descriptors that preloads left open: live values own them.
+    /// Descriptors that preloads and hooks left open: live values own them.
     pub(super) kept: Vec<RawFd>,
     /// A copy of the program: its descriptors belong to live values, too.
-    is_copy: bool,
+    pub(super) is_copy: bool,
     /// No more forks: it leaves when the children have.
-    closing: bool,
+    pub(super) closing: bool,
     /// No more frames come.
     deaf: bool,
-    pid: i32,
+    pub(super) pid: i32,
 }
 
 /// The life of a copy of the program as a template, see `Process::fork_current`.
 /// Its threads are one, its signals blocked.
 pub(crate) fn serve_copy(socket: OwnedFd, owner: OwnedFd) -> ! {
+    fail::set_role("template");
     panics::install();
-    let mut host = Host::root(socket, Some(owner));
+    let mut host = Host::root(socket, owner);
     host.is_copy = true;
     host.serve()
 }
 
 impl Host {
-    pub(super) fn root(socket: OwnedFd, owner: Option<OwnedFd>) -> Self {
+    pub(super) fn root(socket: OwnedFd, owner: OwnedFd) -> Self {
         // What is made here once is not made in every worker.
-        let _ = std::io::stdout().flush();
+        worker::write_out();
         codec::rehearse();
+        fork::yield_now();
         fd::set_main_socket(socket.as_fd());
         signal::allow_detach(link::empty(Kind::Detached));
         Self {
             socket,
-            owner,
+            owner: Some(owner),
             state: None,
+            settings: Settings::default(),
             family: None,
             kept: Vec::new(),
             is_copy: false,
@@ -89,13 +92,17 @@ impl Host {
             let frame = self.next();
             match frame.kind {
                 Kind::Fork => self.fork(frame),
+                Kind::Spare => self.take_spare(frame),
+                Kind::Hurry => self.hurry(frame.number),
                 Kind::Preload => preload::run(&mut self, frame),
                 Kind::Arg => raw::hold(Arg::Bytes(frame.body)),
+                Kind::Settings => self.take_settings(frame),
                 Kind::Fd => frame.fds.into_iter().for_each(|fd| raw::hold(Arg::Fd(fd))),
                 Kind::Run => {
                     if self.is_busy() {
                         self.fail(&busy("run an entry"));
                     } else {
+                        fail::point("process: task received");
                         worker::run(self, frame);
                     }
                 }
@@ -111,7 +118,7 @@ impl Host {
                     }
                     self.hello();
                 }
-                Kind::Close => self.closing = true,
+                Kind::Close => self.close(),
                 // Only this library writes here: anything else is the end.
                 _ => fork::exit(1),
             }
@@ -122,7 +129,7 @@ impl Host {
     /// owner is gone, or when there is nothing left to do.
     fn next(&mut self) -> Frame {
         loop {
-            if self.closing && !self.has_children() {
+            if self.closing && self.family.as_ref().is_none_or(Family::is_empty) {
                 fork::exit(0);
             }
             let waits_only_here = self.family.is_none() && self.owner.is_none();
@@ -140,6 +147,10 @@ impl Host {
                 Err(Trouble::Closed { .. }) if !self.closing => fork::exit(0),
                 Err(Trouble::Closed { .. }) => self.deaf = true,
                 Err(Trouble::NoRoom { kind, number }) => self.lost(kind, number),
+                // No memory for it, for one.
+                Err(Trouble::Os(call, error)) => {
+                    self.give_up(&error, &format!("{call} failed in the process"));
+                }
                 Err(_) => fork::exit(1),
             }
         }
@@ -156,7 +167,7 @@ impl Host {
         let (mut signals, mut room, mut wake) = (Want::Nothing, Want::Nothing, Deadline::NEVER);
         if let Some(family) = &self.family {
             signals = Want::Read(family.signals());
-            wake = family.wake();
+            wake = family.wake().or(family.stock.due());
             if family.has_reports() {
                 room = Want::Write(self.socket.as_fd());
             }
@@ -168,32 +179,66 @@ impl Host {
             // The owner is dead. What is attached dies with this process.
             fork::exit(0);
         }
-        if let Some(family) = &mut self.family {
-            family.reap(signal);
-            family.report(self.socket.as_fd());
+        let Some(family) = &mut self.family else {
+            return frame;
+        };
+        fail::point("template: before reap");
+        family.reap(signal);
+        family.report(self.socket.as_fd());
+        if !frame && family.stock.due().passed() {
+            self.restock();
         }
         frame
     }
 
+    /// No more forks.
+    fn close(&mut self) {
+        self.closing = true;
+        if let Some(family) = &mut self.family {
+            family.stock = Stock::default();
+        }
+    }
+
     /// The first thing that a process says, and the answer to a new owner.
-    fn hello(&self) {
+    pub(super) fn hello(&self) {
         let head = Head::new(Kind::Hello, u64::from(self.pid.cast_unsigned()));
         match pidfd::open(self.pid) {
-            Ok(own) => {
-                let sent = link::send(self.socket(), head, &[], &[own.as_fd()], true);
+            Ok(own) => match link::send(self.socket(), head, &[], &[own.as_fd()], true) {
+                Ok(()) => {}
+                // Too many descriptors of this user are in flight, for one.
+                Err(Trouble::Os(_, error)) => {
+                    self.give_up(
+                        &error,
+                        "sending the pidfd of a new process failed (sendmsg)",
+                    );
+                }
                 // Whoever asked for this process has given it up: what is in
                 // the queue must not run.
-                if sent.is_err() {
-                    fork::exit(0);
-                }
-            }
+                Err(_) => fork::exit(0),
+            },
+            Err(error) => self.give_up(
+                &error,
+                "pidfd_open failed: Linux has it from 5.3 on, and a filter must allow it",
+            ),
+        }
+    }
+
+    /// Says why there can be no such process, and ends.
+    pub(super) fn give_up(&self, error: &std::io::Error, text: &str) -> ! {
+        self.fail(&Failure {
+            kind: ErrorKind::Os,
+            unstarted: true,
+            code: error.raw_os_error().unwrap_or(0),
+            text: text.to_owned(),
+        });
+        fork::exit(1)
+    }
+
+    fn take_settings(&mut self, frame: Frame) {
+        match Settings::decode(frame.body, frame.fds) {
+            Ok(settings) => self.settings = settings,
             Err(error) => {
-                self.fail(&Failure {
-                    kind: ErrorKind::Os,
-                    unstarted: true,
-                    code: error.raw_os_error().unwrap_or(0),
-                    text: "pidfd_open failed, which Linux has from 5.3 on".to_owned(),
-                });
+                self.fail(&Failure::from_error(&error));
                 fork::exit(1);
             }
         }
@@ -209,11 +254,10 @@ impl Host {
     pub(super) fn own_descriptors(&self) -> Vec<RawFd> {
         let mut own = vec![self.socket.as_raw_fd()];
         own.extend(self.owner.iter().map(AsRawFd::as_raw_fd));
-        own.extend(
-            self.family
-                .iter()
-                .map(|family| family.signals().as_raw_fd()),
-        );
+        if let Some(family) = &self.family {
+            own.push(family.signals().as_raw_fd());
+            own.extend(family.stock.ends());
+        }
         own
     }
 
@@ -248,7 +292,7 @@ impl Host {
 
     /// A frame arrived without its descriptors.
     fn lost(&mut self, kind: Kind, number: u64) {
-        if kind == Kind::Fork {
+        if matches!(kind, Kind::Fork | Kind::Spare) {
             return self.unborn(number, libc::EMFILE);
         }
         self.fail(&Failure {
@@ -261,137 +305,13 @@ impl Host {
         });
         fork::exit(1);
     }
-
-    /// Reports a child that was asked for and cannot be. Without a family, for
-    /// which there may be no room either, nothing else waits to be reported.
-    fn unborn(&mut self, child: u64, code: i32) {
-        let fate = Fate::Unborn { code };
-        let report = Report { child, fate };
-        match &mut self.family {
-            Some(family) => {
-                family.unborn(report);
-                family.report(self.socket.as_fd());
-            }
-            None => {
-                let head = Head::new(Kind::Exits, 0);
-                let _ = link::send(
-                    self.socket(),
-                    head,
-                    &[&Report::encode(&[report])],
-                    &[],
-                    false,
-                );
-            }
-        }
-    }
-
-    /// Forks. In the child this becomes the child: its socket, no children.
-    fn fork(&mut self, frame: Frame) {
-        if self.family.is_none() {
-            self.family = Family::new().ok();
-            self.make_room();
-        }
-        let Some(end) = frame.fds.into_iter().next() else {
-            fork::exit(1);
-        };
-        if self.closing {
-            return refuse(&end, None, "the template was told to end".into());
-        }
-        let Some(family) = &mut self.family else {
-            let error = std::io::Error::last_os_error();
-            return refuse(
-                &end,
-                error.raw_os_error(),
-                "signalfd in the template failed".into(),
-            );
-        };
-        family.forget(ids::decode(&frame.body));
-        match fork::fork() {
-            Ok(Side::Parent { child }) => family.add(child, frame.number),
-            Ok(Side::Child) => self.become_child(end),
-            Err(Refusal::Os(error)) => {
-                refuse(
-                    &end,
-                    error.raw_os_error(),
-                    "fork in the template failed".into(),
-                );
-            }
-            Err(Refusal::Threads(names)) => refuse(&end, None, threads(&names)),
-        }
-    }
-
-    /// Moves the descriptors of its own up, so that the ends which come get the
-    /// lowest number: then a child closes all others with one call.
-    fn make_room(&mut self) {
-        if self.is_copy {
-            return;
-        }
-        fd::move_up(&mut self.socket);
-        if let Some(owner) = &mut self.owner {
-            fd::move_up(owner);
-        }
-        if let Some(family) = &mut self.family {
-            family.move_up();
-        }
-        fd::set_main_socket(self.socket());
-    }
-
-    fn become_child(&mut self, end: OwnedFd) {
-        let parent = self.pid;
-        let socket = std::mem::replace(&mut self.socket, end);
-        let (owner, family) = (self.owner.take(), self.family.take());
-        if self.is_copy {
-            drop((socket, owner, family));
-        } else {
-            std::mem::forget((socket, owner, family));
-            self.close_inherited();
-        }
-        signal::die_with_parent();
-        if fork::parent() != parent {
-            // The template died before its death could be a signal.
-            fork::exit(0);
-        }
-        self.pid = fork::own_pid();
-        fd::set_main_socket(self.socket());
-        self.hello();
-    }
-
-    #[expect(
-        unsafe_code,
-        reason = "its contract is about what lives in this process"
-    )]
-    fn close_inherited(&self) {
-        let mut keep = self.kept.clone();
-        keep.extend(raw::held_fds());
-        keep.push(self.socket.as_raw_fd());
-        // SAFETY: the template's own descriptors were forgotten just above;
-        // all others that live values own are in the list.
-        unsafe { fd::close_others(&mut keep) };
-    }
-}
-
-/// Tells a process that was not forked why, on its socket.
-fn refuse(end: &OwnedFd, code: Option<i32>, text: String) {
-    let failure = Failure {
-        kind: if code.is_some() {
-            ErrorKind::Os
-        } else {
-            ErrorKind::Invalid
-        },
-        unstarted: true,
-        code: code.unwrap_or(0),
-        text,
-    };
-    let head = Head::new(Kind::Failed, 0);
-    // When nobody listens, nobody asks.
-    let _ = link::send(end.as_fd(), head, &[&failure.encode()], &[], false);
 }
 
 /// What to say about threads where there must be one.
 pub(super) fn threads(names: &[String]) -> String {
     format!(
         "the template has more than one thread and must not be forked; the others are: {}. A \
-         constructor or a preload started them",
+         constructor, a preload or a hook started them",
         names.join(", ")
     )
 }

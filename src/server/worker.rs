@@ -5,14 +5,15 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use super::{panics, serve::Host};
+use super::{hooks, panics, serve::Host, settings};
 use crate::{
     error::{Error, Kind as ErrorKind},
+    hooks::When,
     parcel::{Call, Decoder, Encoder, State},
     registry::{self, Entry, Role},
-    sys::{fork, image, signal},
+    sys::{fail, fork, image, pages, profile, signal},
     wire::{
-        frame::{FROM_STOCK, Failure, Frame, Head, Kind, call},
+        frame::{FROM_STOCK, Failure, Frame, Head, Kind, TELL_READY, call},
         link::{self, Trouble},
     },
 };
@@ -24,24 +25,35 @@ const PANICKED: i32 = 101;
 
 /// Runs the entry that the frame names, sends what it gave and exits.
 pub(super) fn run(mut host: Host, frame: Frame) -> ! {
-    let owner = frame.number & !FROM_STOCK;
-    if owner != frame.number {
+    fail::set_role("worker");
+    let owner = frame.number & !(FROM_STOCK | TELL_READY);
+    if frame.number & FROM_STOCK != 0 {
         signal::discard_pending(i32::try_from(owner).unwrap_or(0));
     }
     signal::unblock_all();
+    // What it had as a template is no worker's.
+    host.owner = None;
+    host.family = None;
     let state = host.state.take();
-    let result = find(&frame).map(|entry| {
+    let found = find(&frame).map_err(|error| Failure::from_error(&error));
+    let result = found.and_then(|entry| {
         image::set_title(entry.path(), owner);
-        catch_unwind(AssertUnwindSafe(|| perform(entry, state, frame)))
+        prepare(&mut host, frame.number & TELL_READY != 0)?;
+        Ok(catch_unwind(AssertUnwindSafe(|| {
+            perform(entry, state, frame)
+        })))
     });
-    // Before the result, so that no output follows `join`. A stdout that cannot
-    // be written to is the entry's own business.
-    let _ = std::io::stdout().flush();
-    fork::flush_c();
+    // Before the result, so that no output follows `join`.
+    write_out();
+    fail::point("worker: before result");
     let code = match result {
         Ok(Ok(Ok(reply))) => give(&host, &reply),
-        Ok(Ok(Err(error))) | Err(error) => {
+        Ok(Ok(Err(error))) => {
             host.fail(&Failure::from_error(&error));
+            1
+        }
+        Err(failure) => {
+            host.fail(&failure);
             1
         }
         Ok(Err(payload)) => {
@@ -51,7 +63,54 @@ pub(super) fn run(mut host: Host, frame: Frame) -> ! {
             PANICKED
         }
     };
+    fail::point("worker: after result");
     fork::exit(code)
+}
+
+/// Applies the settings and runs the hooks; says that it is done, if somebody
+/// waits for that.
+fn prepare(host: &mut Host, tell: bool) -> Result<(), Failure> {
+    let settings = std::mem::take(&mut host.settings).sorted();
+    settings::apply(&settings)?;
+    hooks::run(When::Worker)?;
+    settings::confine(&settings)?;
+    if tell {
+        let ready = Head::new(Kind::Ready, 0);
+        // Whoever asked for this worker has given it up.
+        if link::send(host.socket(), ready, &[], &[], true).is_err() {
+            fork::exit(0);
+        }
+    }
+    Ok(())
+}
+
+/// The most entries whose code is looked at in advance.
+const WARM: usize = 16;
+
+/// Takes the steps of every worker that write to memory, and looks at the code
+/// of the others, in advance: a page costs a new process time when it uses it
+/// first. Before its `Hello`: until then nobody can have sent it a signal.
+pub(super) fn warm_up() {
+    flush();
+    signal::discard_pending(0);
+    fork::yield_now();
+    pages::touch_stack();
+    pages::touch_code(run as *const ());
+    for entry in registry::ENTRIES.iter().take(WARM) {
+        pages::touch_code(entry.code());
+    }
+}
+
+/// Writes what the user's code left in buffers. A stdout that cannot be written
+/// to is that code's own business.
+pub(super) fn write_out() {
+    flush();
+    profile::write();
+}
+
+fn flush() {
+    let _ = std::io::stdout().flush();
+    fork::flush_c();
 }
 
 fn find(frame: &Frame) -> Result<&'static Entry, Error> {
@@ -71,7 +130,9 @@ fn perform(entry: &Entry, state: Option<State>, frame: Frame) -> Result<Encoder,
         state,
         ..Call::default()
     };
+    fail::point("worker: before entry");
     entry.run(&mut call)?;
+    fail::point("worker: after entry");
     Ok(call.reply)
 }
 

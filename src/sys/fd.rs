@@ -1,22 +1,17 @@
-//! Descriptors: our own, sealed memory, and closing everything else.
+//! Descriptors: our own, and closing everything else.
 
 use std::{
     fs::File,
-    io::{self, Write},
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
-        unix::fs::FileExt,
-    },
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicI32, AtomicU64, Ordering},
 };
 
 use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, SealFlag, fcntl},
-    sys::memfd::{MFdFlags, memfd_create},
+    fcntl::{FcntlArg, fcntl},
+    sys::resource::{RLIM_INFINITY, Resource, getrlimit},
 };
 
-#[cfg(any(feature = "serde", feature = "exec"))]
 use super::check;
 
 /// Which descriptor numbers below 65,536 this library holds in this process.
@@ -37,6 +32,12 @@ impl Ours {
             word.fetch_or(bit, Ordering::Relaxed);
         }
         Self(Some(fd))
+    }
+}
+
+impl From<OwnedFd> for Ours {
+    fn from(fd: OwnedFd) -> Self {
+        Self::new(fd)
     }
 }
 
@@ -140,19 +141,13 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
     if result == 0 {
         return;
     }
-    let mut limit: libc::rlimit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: getrlimit writes the struct it is given.
-    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     let end = match std::fs::read_dir("/proc/self/fd") {
         // One more than the highest open number.
         Ok(open) => open
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .max()
             .map_or(first, |highest: libc::c_uint| highest.saturating_add(1)),
-        Err(_) => libc::c_uint::try_from(limit.rlim_cur).unwrap_or(1 << 20),
+        Err(_) => libc::c_uint::try_from(limit_of(Resource::RLIMIT_NOFILE)).unwrap_or(1 << 20),
     };
     for fd in first..end.min(last.saturating_add(1)) {
         // SAFETY: as above, the caller answers for the descriptors.
@@ -160,16 +155,33 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
     }
 }
 
+/// The soft limit of a resource.
+pub(super) fn limit_of(resource: Resource) -> u64 {
+    // Fails for a resource that there is not.
+    getrlimit(resource).map_or(RLIM_INFINITY, |(soft, _)| soft)
+}
+
 /// Gives a descriptor a higher number, where the limit allows it.
 pub(crate) fn move_up(fd: &mut OwnedFd) {
     const FROM: RawFd = 16;
-    if fd.as_raw_fd() >= FROM {
-        return;
+    if let Ok(Some(higher)) = not_below(fd, FROM) {
+        *fd = higher;
     }
-    if let Ok(number) = fcntl(&*fd, FcntlArg::F_DUPFD_CLOEXEC(FROM)) {
-        // SAFETY: fcntl made this number for this call.
-        *fd = unsafe { OwnedFd::from_raw_fd(number) };
+}
+
+/// A descriptor that is none of 0, 1 and 2.
+pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    Ok(not_below(&fd, 3)?.unwrap_or(fd))
+}
+
+/// A copy with this number or a higher one; `None` where it has one.
+fn not_below(fd: &OwnedFd, from: RawFd) -> io::Result<Option<OwnedFd>> {
+    if fd.as_raw_fd() >= from {
+        return Ok(None);
     }
+    let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(from))?;
+    // SAFETY: fcntl made this number for this call.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(number) }))
 }
 
 /// The numbers above 2 that are open, from /proc or by asking for each.
@@ -212,54 +224,27 @@ pub(crate) fn fill_standard() {
     }
 }
 
+/// Makes `number` a copy of a descriptor, which another program that is executed
+/// inherits.
+pub(crate) fn put(number: RawFd, fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: dup2 touches no memory. What stood at this number, 0 to 2, is
+    // owned by nobody.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
+    Ok(())
+}
+
+/// Makes `number` `/dev/null`.
+pub(crate) fn put_null(number: RawFd) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    put(number, &null.into())
+}
+
 /// Lends a descriptor of a number that a caller vouches for by contract of a
 /// trait that speaks in numbers.
-#[cfg(any(feature = "serde", feature = "exec"))]
 pub(crate) fn lend<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
     // SAFETY: F_GETFD reads a flag and touches no memory.
     check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
     // SAFETY: the number is open, as the line above has seen; it is used for
     // one call of sendmsg before the caller gets control back.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
-}
-
-/// Anonymous memory with these bytes that nobody can change or shrink:
-/// `memfd_create(2)` with seals.
-pub(crate) fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create(c"zygote", flags)?);
-    for part in parts {
-        file.write_all(part)?;
-    }
-    fcntl(&file, FcntlArg::F_ADD_SEALS(FIXED | SealFlag::F_SEAL_SEAL))?;
-    Ok(file.into())
-}
-
-/// What makes the length and the bytes final.
-const FIXED: SealFlag = SealFlag::F_SEAL_SHRINK
-    .union(SealFlag::F_SEAL_GROW)
-    .union(SealFlag::F_SEAL_WRITE);
-
-/// The bytes of [`sealed`] memory; `None` when it is not sealed or not `length`
-/// long.
-pub(crate) fn read_sealed(fd: OwnedFd, length: u64) -> io::Result<Option<Vec<u8>>> {
-    let seals = match fcntl(&fd, FcntlArg::F_GET_SEALS) {
-        Ok(seals) => SealFlag::from_bits_truncate(seals),
-        Err(Errno::EINVAL) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let file = File::from(fd);
-    if !seals.contains(FIXED) || file.metadata()?.len() != length {
-        return Ok(None);
-    }
-    let Ok(length) = usize::try_from(length) else {
-        return Ok(None);
-    };
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(length)
-        .map_err(|_| io::Error::from(Errno::ENOMEM))?;
-    bytes.resize(length, 0);
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(Some(bytes))
 }

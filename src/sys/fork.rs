@@ -1,8 +1,14 @@
 //! New processes and their end.
 
-use std::{ffi::c_void, fs, io};
+use std::{ffi::c_void, fs, io, path::Path, time::Duration};
 
-use super::check;
+use super::{check, fail, poll::Deadline, profile};
+
+/// How long a thread that was joined may take to leave the kernel's list.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// `PF_EXITING` of the kernel, in the flags of `/proc/PID/stat`.
+const EXITING: u64 = 4;
 
 /// Which side of a fork this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +26,18 @@ pub(crate) enum Refusal {
     Os(io::Error),
 }
 
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Threads(names) => Self::other(format!(
+                "a process with more than one thread must not be forked; the others are: {}",
+                names.join(", ")
+            )),
+            Refusal::Os(error) => error,
+        }
+    }
+}
+
 /// `fork(2)` of the C library, in a process with one thread.
 ///
 /// The C library's, not the bare system call: allocators and the cached thread
@@ -28,18 +46,38 @@ pub(crate) fn fork() -> Result<Side, Refusal> {
     if !is_single_threaded() {
         return Err(Refusal::Threads(other_threads()));
     }
+    fail::check("fork").map_err(Refusal::Os)?;
     // SAFETY: this is the only thread, so no lock and no half-done change of
     // another thread is copied; the child may do whatever the parent may.
     match check(unsafe { libc::fork() }) {
-        Ok(0) => Ok(Side::Child),
+        Ok(0) => {
+            profile::begin();
+            Ok(Side::Child)
+        }
         Ok(child) => Ok(Side::Parent { child }),
         Err(error) => Err(Refusal::Os(error)),
     }
 }
 
-/// Whether this is the only thread, by one system call: `unshare(CLONE_VM)`
-/// does nothing in a process with one thread and is refused in any other.
+/// Whether this is the only thread. One that was joined is still there for a
+/// moment: `pthread_join` returns before the kernel has let go of it.
 pub(crate) fn is_single_threaded() -> bool {
+    if is_alone() {
+        return true;
+    }
+    let until = Deadline::after(LEAVING);
+    while others_are_leaving() && !until.passed() {
+        std::thread::sleep(Duration::from_micros(100));
+        if is_alone() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The same, as of now and by one system call: `unshare(CLONE_VM)` does nothing
+/// in a process with one thread and is refused in any other.
+fn is_alone() -> bool {
     // SAFETY: with one thread it changes nothing, with more it fails.
     if unsafe { libc::unshare(libc::CLONE_VM) } == 0 {
         return true;
@@ -54,16 +92,39 @@ pub(crate) fn is_single_threaded() -> bool {
 
 /// The names of the threads other than the first.
 pub(crate) fn other_threads() -> Vec<String> {
-    let first = std::process::id().to_string();
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
-        return Vec::new();
-    };
-    tasks
-        .filter_map(Result::ok)
-        .filter(|task| task.file_name() != first.as_str())
-        .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok())
+    let comm = |task: &Path| fs::read_to_string(task.join("comm")).ok();
+    let names = other_tasks(comm).unwrap_or_default();
+    names
+        .iter()
         .map(|name| name.trim_end().to_owned())
         .collect()
+}
+
+/// Whether all threads but the first are on their way out. Without /proc nobody
+/// knows.
+fn others_are_leaving() -> bool {
+    let stat = |task: &Path| fs::read_to_string(task.join("stat")).ok();
+    other_tasks(stat).is_ok_and(|stats| stats.iter().all(|stat| is_leaving(stat)))
+}
+
+fn is_leaving(stat: &str) -> bool {
+    // The name stands in parentheses and may have any character.
+    let flags = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & EXITING != 0)
+}
+
+/// What `read` gives for the threads other than the first; those that end
+/// meanwhile are left out.
+fn other_tasks(read: impl Fn(&Path) -> Option<String>) -> io::Result<Vec<String>> {
+    let first = std::process::id().to_string();
+    let tasks = fs::read_dir("/proc/self/task")?;
+    Ok(tasks
+        .filter_map(Result::ok)
+        .filter(|task| task.file_name() != first.as_str())
+        .filter_map(|task| read(&task.path()))
+        .collect())
 }
 
 /// Forks this process, before `main`, into one that runs `body` and sends no
@@ -80,11 +141,13 @@ pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
         let body: fn() -> ! = unsafe { std::mem::transmute(body) };
         #[cfg(target_env = "musl")]
         correct_thread_id();
+        profile::begin();
         body()
     }
     /// Room for the frames of `clone` itself in the parent.
     const BELOW: usize = 16 * 1024;
 
+    fail::check("clone")?;
     let mut here = 0_u8;
     let top = (&raw mut here).wrapping_sub(BELOW);
     // What a template and its forks use of the stack begins with a page.
@@ -160,7 +223,30 @@ pub(crate) fn parent() -> i32 {
     nix::unistd::getppid().as_raw()
 }
 
+/// The effective user and group of this process.
+pub(crate) fn user_and_group() -> (u32, u32) {
+    (
+        nix::unistd::geteuid().as_raw(),
+        nix::unistd::getegid().as_raw(),
+    )
+}
+
 /// This process.
 pub(crate) fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_leaves_is_told_by_its_flags() {
+        let stat = |flags: u64| format!("7 (a) b) R 1 7 7 0 -1 {flags} 0 0");
+        assert!(is_leaving(&stat(0x40_0044)));
+        assert!(!is_leaving(&stat(0x40_0040)));
+        assert!(!is_leaving(""));
+        // This test has a thread of its own, which does not leave.
+        assert!(!others_are_leaving());
+    }
 }

@@ -17,16 +17,45 @@ std::arch::global_asm!(
     ".hidden __init_array_end",
     ".pushsection .data.rel.ro.zygote_init_array_end, \"aw\"",
     ".balign 8",
-    ".hidden zygote_0_1_init_array_end",
-    ".globl zygote_0_1_init_array_end",
-    "zygote_0_1_init_array_end:",
+    concat!(".hidden ", symbol!("init_array_end")),
+    concat!(".globl ", symbol!("init_array_end")),
+    concat!(symbol!("init_array_end"), ":"),
     ".quad __init_array_end",
     ".popsection",
 );
 
+// One for all versions of this crate in a binary, hence weak and without the
+// version: every version has it, and the linker takes one of them. With LTO all
+// of this is one text, where it may stand once.
+std::arch::global_asm!(
+    ".ifndef zygote_is_template",
+    ".pushsection .data.zygote_is_template, \"aw\"",
+    ".hidden zygote_is_template",
+    ".weak zygote_is_template",
+    "zygote_is_template:",
+    ".byte 0",
+    ".popsection",
+    ".endif",
+);
+
 unsafe extern "C" {
-    static zygote_0_1_init_array_end: *const Constructor;
+    #[link_name = symbol!("init_array_end")]
+    static INIT_ARRAY_END: *const Constructor;
+    #[link_name = "zygote_is_template"]
+    // Defined above, and only ever used as an atomic.
+    safe static IS_TEMPLATE: AtomicBool;
     static mut environ: *mut *mut c_char;
+}
+
+/// Marks this process and all its forks as templates and workers: other versions
+/// of this crate, whose constructors may come later, begin nothing here.
+pub(crate) fn mark_template() {
+    IS_TEMPLATE.store(true, Ordering::Relaxed);
+}
+
+/// Whether this process comes from a template, of whatever version.
+pub(crate) fn is_template() -> bool {
+    IS_TEMPLATE.load(Ordering::Relaxed)
 }
 
 /// Runs the constructors that stand after `slot` in the init array, which the
@@ -34,7 +63,7 @@ unsafe extern "C" {
 pub(crate) fn run_constructors_after(slot: &'static Constructor) {
     // SAFETY: the symbol is defined above, initialised by the linker and
     // never written.
-    let end = unsafe { zygote_0_1_init_array_end };
+    let end = unsafe { INIT_ARRAY_END };
     let mut next = ptr::from_ref(slot).wrapping_add(1);
     let (argc, argv) = arguments();
     // SAFETY: `environ` is set before any constructor runs, and only this
@@ -78,14 +107,14 @@ pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
 
 /// Whether the program runs with more privileges than its caller (set-user-id,
 /// file capabilities).
-#[cfg(feature = "exec")]
+#[cfg(any(feature = "exec", feature = "failpoints"))]
 pub(crate) fn is_privileged() -> bool {
     // SAFETY: it takes a number and touches no memory of ours.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 /// The value of an environment variable, for use before `main`.
-#[cfg(feature = "exec")]
+#[cfg(any(feature = "exec", feature = "failpoints"))]
 pub(crate) fn variable(name: &CStr) -> Option<&'static str> {
     // SAFETY: the name ends in NUL; there is only this thread.
     let value = unsafe { libc::getenv(name.as_ptr()) };
@@ -234,11 +263,6 @@ unsafe fn move_strings(mut list: *mut *mut c_char, end: &mut *mut c_char) {
 /// Put together by hand: formatting would touch pages that most workers have no
 /// other use for.
 pub(crate) fn set_title(what: &str, mut pid: u64) {
-    let start = TITLE.load(Ordering::Relaxed);
-    let room = TITLE_LENGTH.load(Ordering::Relaxed);
-    if start.is_null() {
-        return;
-    }
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
     while pid > 0 || first == digits.len() {
@@ -246,10 +270,21 @@ pub(crate) fn set_title(what: &str, mut pid: u64) {
         digits[first] += (pid % 10) as u8;
         pid /= 10;
     }
+    write_title(&[b"zygote: ", what.as_bytes(), b" of ", &digits[first..]]);
+}
+
+/// What `ps` shows for this process: these parts. Cut to the room there is;
+/// nothing happens where there is none.
+pub(crate) fn write_title(parts: &[&[u8]]) {
+    let start = TITLE.load(Ordering::Relaxed);
+    let room = TITLE_LENGTH.load(Ordering::Relaxed);
+    if start.is_null() {
+        return;
+    }
     // SAFETY: `take_title_memory` made `room` bytes from `start` ours.
     let memory = unsafe { slice::from_raw_parts_mut(start, room) };
     let mut end = 0;
-    for part in [b"zygote: ", what.as_bytes(), b" of ", &digits[first..]] {
+    for part in parts {
         // The last byte stays NUL.
         let length = part.len().min(room - 1 - end);
         memory[end..end + length].copy_from_slice(&part[..length]);

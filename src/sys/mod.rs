@@ -2,12 +2,24 @@
 //!
 //! Nothing here knows a frame, an entry or a handle. Each file promises:
 //!
+//! - `confine`: limits that are only lowered, and `fstat` below a filter
+//! - `environment`: variables, directory, umask, the thread's name
 //! - `epoch`: whether this process is still the one that made a handle
-//! - `fd`: descriptors of our own, sealed memory, closing everything else
+//! - `exec`: becoming another program
+//! - `fail`: faults on request, for tests only
+//! - `fd`: descriptors of our own, closing everything else
 //! - `fork`: new processes and their end
+//! - `identity`: users, groups, capabilities
 //! - `image`: the running executable: constructors, arguments, title
+//! - `keeper`: the processes around a PID namespace
+//! - `limits`: resources and priorities
+//! - `memory`: sealed memory, copied or mapped
+//! - `namespace`: namespaces of this process
+//! - `pages`: memory made a process's own in advance
 //! - `pidfd`: other processes, by a handle that is never reused
+//! - `place`: session, group, terminal, cgroup, root
 //! - `poll`: waiting with a deadline
+//! - `profile`: coverage counters
 //! - `signal`: masks, dispositions, the parent-death signal
 //! - `socket`: messages with descriptors, whole or an error
 //! - `spawn`: this executable once more
@@ -16,12 +28,42 @@
     reason = "system calls that nix lacks or whose contract it cannot carry"
 )]
 
+/// A name for the linker. With the version: two of this crate may be in one
+/// binary.
+macro_rules! symbol {
+    ($name:literal) => {
+        concat!(
+            "zygote_",
+            env!("CARGO_PKG_VERSION_MAJOR"),
+            "_",
+            env!("CARGO_PKG_VERSION_MINOR"),
+            "_",
+            $name
+        )
+    };
+}
+
+#[cfg(feature = "confine")]
+pub(crate) mod confine;
+#[cfg(test)]
+pub(crate) mod counted;
+pub(crate) mod environment;
 pub(crate) mod epoch;
+pub(crate) mod exec;
+pub(crate) mod fail;
 pub(crate) mod fd;
 pub(crate) mod fork;
+pub(crate) mod identity;
 pub(crate) mod image;
+pub(crate) mod keeper;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod namespace;
+pub(crate) mod pages;
 pub(crate) mod pidfd;
+pub(crate) mod place;
 pub(crate) mod poll;
+pub(crate) mod profile;
 pub(crate) mod signal;
 pub(crate) mod socket;
 #[cfg(feature = "exec")]

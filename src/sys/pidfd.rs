@@ -7,13 +7,20 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::{
+    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    unistd::Pid,
+};
 
-use super::check;
+use super::{
+    check, fail,
+    poll::{Deadline, Want, poll},
+};
 use crate::exit::Rusage;
 
 /// `pidfd_open(2)`, close-on-exec. Readable once the process has ended.
 pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
+    fail::check("pidfd_open")?;
     // SAFETY: it takes two numbers and touches no memory.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
@@ -23,6 +30,37 @@ pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
 
 /// `pidfd_send_signal(2)`. A process that has ended is not an error.
 pub(crate) fn signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    send(process, signal, 0)
+}
+
+/// Kills every process of the group that this one, of this id, is or was the
+/// leader of. A group that is empty is not an error.
+///
+/// `PIDFD_SIGNAL_PROCESS_GROUP` (Linux 6.9) names the group by the handle.
+pub(crate) fn kill_group(leader: BorrowedFd<'_>, id: u32) -> io::Result<()> {
+    const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 1 << 2;
+    match send(leader, libc::SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => kill_group_of(leader, id),
+        result => result,
+    }
+}
+
+/// By its number, which is the group's as long as the leader lives.
+fn kill_group_of(leader: BorrowedFd<'_>, id: u32) -> io::Result<()> {
+    let [ended] = poll([Want::Read(leader)], Deadline::after(Duration::ZERO))?;
+    if ended {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "its leader has ended, and before Linux 6.9 there is no safe name for what is left",
+        ));
+    }
+    // SAFETY: kill touches no memory. The leader lived a moment ago, so its id
+    // cannot have become another group's unless all ids were used meanwhile.
+    check(unsafe { libc::kill(-id.cast_signed(), libc::SIGKILL) })?;
+    Ok(())
+}
+
+fn send(process: BorrowedFd<'_>, signal: i32, flags: u32) -> io::Result<()> {
     // SAFETY: the null pointer asks for the default siginfo; the rest are
     // numbers.
     let result = check(unsafe {
@@ -31,7 +69,7 @@ pub(crate) fn signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
             process.as_raw_fd(),
             signal,
             std::ptr::null::<libc::siginfo_t>(),
-            0,
+            flags,
         )
     });
     match result {
@@ -103,6 +141,21 @@ pub(crate) fn collect(process: BorrowedFd<'_>) -> Option<i32> {
     }
 }
 
+/// [`collect`] for a child that was made without an exit signal, by its id, a
+/// moment after it closed its socket: it is at its end. The kernel looks only at
+/// children without that signal, so that no other child is ever meant.
+pub(crate) fn collect_silent(child: i32) {
+    const STEP: Duration = Duration::from_millis(1);
+    const STEPS: u32 = 20;
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WCLONE;
+    for _ in 0..STEPS {
+        match waitid(Id::Pid(Pid::from_raw(child)), flags) {
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(STEP),
+            _ => return,
+        }
+    }
+}
+
 /// The kernel's `struct pidfd_info`, first version.
 #[repr(C)]
 #[derive(Default)]
@@ -128,4 +181,61 @@ pub(crate) fn exit_status(process: BorrowedFd<'_>) -> Option<i32> {
     // SAFETY: the request says how long the struct is that the pointer is to.
     let result = unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
     (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::{fd::AsFd, unix::process::CommandExt},
+        process::Command,
+    };
+
+    use super::*;
+
+    fn sleep(group: i32) -> std::process::Child {
+        let mut command = Command::new("sleep");
+        command.arg("60").process_group(group).spawn().unwrap()
+    }
+
+    fn killed(mut child: std::process::Child) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        child.wait().unwrap().signal() == Some(libc::SIGKILL)
+    }
+
+    #[test]
+    fn a_group_is_killed_by_handle_when_its_leader_is_gone() {
+        let mut leader = sleep(0);
+        let id = leader.id();
+        let member = sleep(id.cast_signed());
+        let handle = open(id.cast_signed()).unwrap();
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        // Its number could be another's by now.
+        let refused = kill_group_of(handle.as_fd(), id).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        match kill_group(handle.as_fd(), id) {
+            Ok(()) => {
+                assert!(killed(member));
+                kill_group(handle.as_fd(), id).unwrap();
+            }
+            Err(refused) => {
+                assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+                signal(
+                    open(member.id().cast_signed()).unwrap().as_fd(),
+                    libc::SIGKILL,
+                )
+                .unwrap();
+                assert!(killed(member));
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_is_killed_by_number_while_its_leader_lives() {
+        let leader = sleep(0);
+        let member = sleep(leader.id().cast_signed());
+        let handle = open(leader.id().cast_signed()).unwrap();
+        kill_group_of(handle.as_fd(), leader.id()).unwrap();
+        assert!(killed(leader) && killed(member));
+    }
 }

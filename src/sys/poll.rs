@@ -2,15 +2,14 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    ptr,
     time::{Duration, Instant},
 };
 
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, ppoll},
-    sys::time::TimeSpec,
-};
+use nix::sys::time::TimeSpec;
+
+use super::check;
 
 /// A point in time (monotonic) up to which something may wait, or never.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +30,12 @@ impl Deadline {
 
     /// The earlier of this and `duration` from now.
     pub(crate) fn within(self, duration: Duration) -> Self {
-        match (self.0, Instant::now().checked_add(duration)) {
+        self.or(Self::after(duration))
+    }
+
+    /// The earlier of two.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self.0, other.0) {
             (Some(a), Some(b)) => Self(Some(a.min(b))),
             (a, b) => Self(a.or(b)),
         }
@@ -55,6 +59,8 @@ pub(crate) enum Want<'fd> {
     Read(BorrowedFd<'fd>),
     /// Room to write, or its end.
     Write(BorrowedFd<'fd>),
+    /// Its end alone: the peer is gone.
+    End(BorrowedFd<'fd>),
     /// Nothing: keeps the place.
     Nothing,
 }
@@ -63,6 +69,22 @@ impl<'fd> Want<'fd> {
     /// To read from this one.
     pub(crate) fn read(fd: &'fd impl AsFd) -> Self {
         Self::Read(fd.as_fd())
+    }
+
+    /// As the kernel takes it; it looks at no number below zero.
+    fn entry(self) -> libc::pollfd {
+        let (fd, events) = match self {
+            Self::Read(fd) => (fd.as_raw_fd(), libc::POLLIN),
+            Self::Write(fd) => (fd.as_raw_fd(), libc::POLLOUT),
+            // The kernel tells it unasked.
+            Self::End(fd) => (fd.as_raw_fd(), 0),
+            Self::Nothing => (-1, 0),
+        };
+        libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        }
     }
 }
 
@@ -73,42 +95,126 @@ pub(crate) fn poll<const N: usize>(
     wants: [Want<'_>; N],
     deadline: Deadline,
 ) -> io::Result<[bool; N]> {
-    let mut places = [0; N];
-    let mut fds = Vec::with_capacity(N);
-    for (place, want) in places.iter_mut().zip(wants) {
-        *place = fds.len();
-        match want {
-            Want::Read(fd) => fds.push(PollFd::new(fd, PollFlags::POLLIN)),
-            Want::Write(fd) => fds.push(PollFd::new(fd, PollFlags::POLLOUT)),
-            Want::Nothing => *place = usize::MAX,
-        }
-    }
-    poll_slice(&mut fds, deadline)?;
-    Ok(places.map(|place| fds.get(place).is_some_and(is_ready)))
+    let mut fds = wants.map(Want::entry);
+    wait(&mut fds, deadline)?;
+    Ok(fds.map(|fd| fd.revents != 0))
 }
 
 /// [`poll`] for reading on any number of descriptors: the places of those that
 /// are ready.
 pub(crate) fn poll_many(read: &[BorrowedFd<'_>], deadline: Deadline) -> io::Result<Vec<usize>> {
-    let mut fds: Vec<_> = read
-        .iter()
-        .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
-        .collect();
-    poll_slice(&mut fds, deadline)?;
-    Ok((0..fds.len()).filter(|at| is_ready(&fds[*at])).collect())
+    let mut fds: Vec<_> = read.iter().map(|fd| Want::Read(*fd).entry()).collect();
+    wait(&mut fds, deadline)?;
+    Ok((0..fds.len()).filter(|at| fds[*at].revents != 0).collect())
 }
 
-fn is_ready(fd: &PollFd<'_>) -> bool {
-    fd.revents().is_some_and(|events| !events.is_empty())
-}
-
-fn poll_slice(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<()> {
+fn wait(fds: &mut [libc::pollfd], deadline: Deadline) -> io::Result<()> {
+    super::fail::check("ppoll")?;
     loop {
-        let timeout = deadline.remaining().map(TimeSpec::from_duration);
-        match ppoll(fds, timeout, None) {
+        let left = deadline.remaining().map(TimeSpec::from_duration);
+        let left = left
+            .as_ref()
+            .map_or(ptr::null(), |left| ptr::from_ref(left.as_ref()));
+        let count = fds.len() as libc::nfds_t;
+        // SAFETY: `fds` is that long, the time is null or a live value, and a
+        // null mask changes none.
+        let result = unsafe { libc::ppoll(fds.as_mut_ptr(), count, left, ptr::null()) };
+        match check(result).map_err(|error| (error.raw_os_error(), error)) {
             Ok(_) => return Ok(()),
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
+            Err((Some(libc::EINTR), _)) => {}
+            // It takes no more entries than RLIMIT_NOFILE says, which may be
+            // lower than what is open.
+            Err((Some(libc::EINVAL), _)) => return select(fds, deadline),
+            Err((_, error)) => return Err(error),
         }
+    }
+}
+
+/// `pselect(2)`, which looks at what is open, whatever the limit says. By the
+/// system call: the C library's sets end at 1,024.
+fn select(fds: &mut [libc::pollfd], deadline: Deadline) -> io::Result<()> {
+    const BITS: usize = u64::BITS as usize;
+    /// The word and the bit of a descriptor; `None` for a place that is kept,
+    /// and for one of which the end is asked, which this call cannot tell.
+    fn place(fd: &libc::pollfd) -> Option<(usize, u64)> {
+        if fd.events == 0 {
+            return None;
+        }
+        let number = usize::try_from(fd.fd).ok()?;
+        Some((number / BITS, 1 << (number % BITS)))
+    }
+    let words = fds.iter().filter_map(place).map(|(word, _)| word + 1).max();
+    let words = words.unwrap_or(0);
+    loop {
+        let (mut read, mut write) = (vec![0_u64; words], vec![0_u64; words]);
+        for fd in &*fds {
+            let Some((word, bit)) = place(fd) else {
+                continue;
+            };
+            match fd.events {
+                libc::POLLOUT => write[word] |= bit,
+                _ => read[word] |= bit,
+            }
+        }
+        // The kernel writes what is left of the time.
+        let mut left = deadline
+            .remaining()
+            .map(|left| *TimeSpec::from_duration(left).as_ref());
+        let left = left.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+        // SAFETY: both sets have a bit for each of the numbers below the count;
+        // the time is null or a live value; the other pointers are null.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_pselect6,
+                words * BITS,
+                read.as_mut_ptr(),
+                write.as_mut_ptr(),
+                ptr::null_mut::<u64>(),
+                left,
+                ptr::null::<u8>(),
+            )
+        };
+        match check(result) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        for fd in fds {
+            let ready = place(fd).is_some_and(|(word, bit)| (read[word] | write[word]) & bit != 0);
+            fd.revents = if ready { fd.events } else { 0 };
+        }
+        return Ok(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn select_says_what_poll_says() {
+        let soon = || Deadline::after(Duration::from_millis(5));
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        let look = |reader: &io::PipeReader, writer: &io::PipeWriter| {
+            let wants = [
+                Want::read(reader),
+                Want::Nothing,
+                Want::Write(writer.as_fd()),
+            ];
+            let mut fds = wants.map(Want::entry);
+            select(&mut fds, soon()).unwrap();
+            let selected = fds.map(|fd| fd.revents != 0);
+            assert_eq!(poll(wants, soon()).unwrap(), selected);
+            selected
+        };
+        assert_eq!(look(&reader, &writer), [false, false, true]);
+        writer.write_all(&[0; 65536]).unwrap();
+        assert_eq!(look(&reader, &writer), [true, false, false]);
+        reader.read_exact(&mut [0; 65536]).unwrap();
+        let (_, other) = io::pipe().unwrap();
+        drop(writer);
+        assert_eq!(look(&reader, &other), [true, false, true], "the ends");
+        select(&mut [], soon()).unwrap();
     }
 }

@@ -97,6 +97,13 @@ pub(crate) fn reset_dispositions() {
     dispose(DETACH, handler as libc::sighandler_t);
 }
 
+/// What another program expects that is executed: SIGPIPE at its default, and
+/// nothing blocked. (Handlers are gone with the exec.)
+pub(crate) fn for_program() {
+    dispose(libc::SIGPIPE, libc::SIG_DFL);
+    unblock_all();
+}
+
 fn disposition(signal: i32) -> libc::sighandler_t {
     let mut old = empty_action();
     // SAFETY: a null new action only reads; `old` is a live sigaction.
@@ -131,6 +138,7 @@ pub(crate) struct ChildSignals(OwnedFd);
 impl ChildSignals {
     /// Every signal must be blocked.
     pub(crate) fn new() -> io::Result<Self> {
+        super::fail::check("signalfd")?;
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
         let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
@@ -162,11 +170,58 @@ impl AsFd for ChildSignals {
     }
 }
 
+/// A signal that was waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) number: i32,
+    /// Not sent by a process.
+    pub(crate) by_kernel: bool,
+}
+
+/// Waits for the next signal. Every signal must be blocked.
+pub(crate) fn next() -> Arrived {
+    loop {
+        // SAFETY: an all-zero info is one.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: both pointers are to live values.
+        let number = unsafe { libc::sigwaitinfo(SigSet::all().as_ref(), &raw mut info) };
+        // Interrupted when it is stopped and continued.
+        if number > 0 {
+            return Arrived {
+                number,
+                by_kernel: info.si_code > 0,
+            };
+        }
+    }
+}
+
+/// Ends this process by a signal, without a core and before any other that is
+/// pending. Every signal must be blocked.
+pub(crate) fn die_of(signal: i32) -> ! {
+    // Fails for a bad value only.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    dispose(signal, libc::SIG_DFL);
+    let own = nix::unistd::getpid().as_raw();
+    // SAFETY: it takes two numbers; a signal that is blocked becomes pending.
+    unsafe { libc::kill(own, signal) };
+    let mut only: libc::sigset_t = *SigSet::empty().as_ref();
+    // SAFETY: the set is a live value.
+    unsafe { libc::sigaddset(&raw mut only, signal) };
+    // SAFETY: the pointers are null or to a live value.
+    unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const only, ptr::null_mut()) };
+    super::fork::exit(128 + signal)
+}
+
 /// `PR_SET_PDEATHSIG`: this process is killed when the thread that forked it
 /// ends. Sound for a template's children, since a template has one thread.
-pub(crate) fn die_with_parent() {
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
+}
+
+/// Takes [`die_with_parent`] back.
+pub(crate) fn live_on() {
     // Fails for an invalid signal only.
-    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    let _ = nix::sys::prctl::set_pdeathsig(None);
 }
 
 /// The signal that asks a worker to live on without its template.
@@ -213,7 +268,10 @@ fn detach() {
         return;
     }
     // SAFETY: PR_SET_PDEATHSIG takes a number and touches no memory.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) } != 0 {
+        // A filter denies it, so there is nothing to tell.
+        return;
+    }
     let Some(socket) = super::fd::main_socket() else {
         return;
     };

@@ -8,51 +8,101 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::socket::{
-        AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, sendmsg,
-        shutdown, socketpair,
-    },
+    sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair},
 };
 
-use super::check;
+use super::{check, fail, fd::above_standard};
 
 /// `SCM_MAX_FD`: the most descriptors that the kernel takes with one message.
 pub(crate) const MAX_FDS: usize = 253;
 
-/// A connected pair, close-on-exec, blocking.
+/// The record of a sender's pidfd, which libc has not for every C library. It
+/// comes with every message where somebody has set `SO_PASSPIDFD`: whoever made
+/// a socket that was passed here can.
+const SCM_PIDFD: libc::c_int = 4;
+
+/// A connected pair, close-on-exec, blocking. Never at the numbers of the
+/// standard streams, whoever closed those: what is written there would come
+/// between the frames.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(
+    fail::check("socketpair")?;
+    let (a, b) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
         None,
         SockFlag::SOCK_CLOEXEC,
-    )?)
+    )?;
+    Ok((above_standard(a)?, above_standard(b)?))
 }
 
-/// `sendmsg(2)`: the parts as one message, with copies of the descriptors.
-/// Never raises SIGPIPE. With `wait` it blocks until there is room, else that
-/// is `WouldBlock`.
+/// `sendmsg(2)`: the parts as one message, with copies of at most [`MAX_FDS`]
+/// descriptors. Never raises SIGPIPE. With `wait` it blocks until there is room,
+/// else that is `WouldBlock`.
+///
+/// Not nix's `sendmsg`: that allocates, zeroed, which a new process pays for with
+/// two page faults.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     parts: &[IoSlice<'_>],
     fds: &[BorrowedFd<'_>],
     wait: bool,
 ) -> io::Result<()> {
-    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&numbers)];
-    let control = if fds.is_empty() { &[][..] } else { &rights[..] };
-    let mut flags = MsgFlags::MSG_NOSIGNAL;
+    fail::check("sendmsg")?;
+    let mut control = Control(MaybeUninit::uninit());
+    let mut message = empty_message();
+    // An IoSlice is an iovec, std promises; sendmsg only reads them.
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    if !fds.is_empty() {
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = size_of::<Control>() as _;
+        put_fds(&mut message, fds)?;
+    }
+    let mut flags = libc::MSG_NOSIGNAL;
     if !wait {
-        flags |= MsgFlags::MSG_DONTWAIT;
+        flags |= libc::MSG_DONTWAIT;
     }
     loop {
-        match sendmsg::<UnixAddr>(socket.as_raw_fd(), parts, control, flags, None) {
+        // SAFETY: every pointer in `message` is to live memory of the length
+        // beside it.
+        let result = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
+        match check(result) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // A message is taken whole or not at all.
-            Ok(_) => return Ok(()),
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
+            result => return result.map(drop),
         }
     }
+}
+
+fn empty_message() -> libc::msghdr {
+    // SAFETY: all zeroes is a valid msghdr: null pointers with length zero.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+/// Puts descriptors into the control data of a message, which has room for
+/// [`MAX_FDS`], and makes it as long as they are.
+fn put_fds(message: &mut libc::msghdr, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    if fds.len() > MAX_FDS {
+        return Err(Errno::EINVAL.into());
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "253 numbers at most")]
+    let length = size_of_val(fds) as libc::c_uint;
+    // SAFETY: it looks at the length of the control data.
+    let header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: the control data has room for one header at least, aligned for it.
+    let header = unsafe { &mut *header };
+    header.cmsg_level = libc::SOL_SOCKET;
+    header.cmsg_type = libc::SCM_RIGHTS;
+    // SAFETY: it computes a length.
+    header.cmsg_len = unsafe { libc::CMSG_LEN(length) } as _;
+    // SAFETY: the data of this header begins inside the control data.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: a BorrowedFd is its number, std promises, and there is room for
+    // so many.
+    unsafe { data.copy_from_nonoverlapping(fds.as_ptr().cast(), size_of_val(fds)) };
+    // SAFETY: it computes a length.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(length) } as _;
+    Ok(())
 }
 
 /// `shutdown(SHUT_RD)`: from here on the peer cannot send. What it sent before
@@ -78,9 +128,9 @@ pub(crate) struct Received {
 #[repr(C, align(8))]
 struct Control(MaybeUninit<[u8; 1040]>);
 
-/// `recvmsg(2)`: one message, its first bytes into `head`, the rest into the
-/// spare capacity of `body`, whose length becomes what arrived there. The
-/// descriptors are close-on-exec. With `wait` it blocks until there is one,
+/// `recvmsg(2)`: one message, its first bytes into `head`, the others into `start`
+/// if they fit there, else all of them into the spare capacity of `body`, whose
+/// length they become. The descriptors are close-on-exec. With `wait` it blocks until there is one,
 /// else that is `WouldBlock`.
 ///
 /// Not nix's `recvmsg`: that gives no access to the descriptors which did
@@ -88,15 +138,22 @@ struct Control(MaybeUninit<[u8; 1040]>);
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     head: &mut [u8],
+    start: &mut [u8],
     body: &mut Vec<u8>,
     wait: bool,
 ) -> io::Result<Received> {
+    fail::check("recvmsg")?;
     body.clear();
-    let room = body.spare_capacity_mut();
+    // What goes to `start` first is copied into the gap when there is more.
+    let (gap, room) = body.spare_capacity_mut().split_at_mut(start.len());
     let mut parts = [
         libc::iovec {
             iov_base: head.as_mut_ptr().cast(),
             iov_len: head.len(),
+        },
+        libc::iovec {
+            iov_base: start.as_mut_ptr().cast(),
+            iov_len: start.len(),
         },
         libc::iovec {
             iov_base: room.as_mut_ptr().cast(),
@@ -104,8 +161,7 @@ pub(crate) fn receive(
         },
     ];
     let mut control = Control(MaybeUninit::uninit());
-    // SAFETY: all zeroes is a valid msghdr: null pointers with length zero.
-    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut message = empty_message();
     message.msg_iov = parts.as_mut_ptr();
     message.msg_iovlen = parts.len() as _;
     message.msg_control = (&raw mut control).cast();
@@ -125,9 +181,15 @@ pub(crate) fn receive(
     };
     // SAFETY: `message` is as recvmsg left it, and `control` is still alive.
     let fds = unsafe { take_fds(&message) };
-    // SAFETY: the kernel filled `head` first, then this many bytes of the spare
-    // capacity, of which it had the exact length.
-    unsafe { body.set_len(length.saturating_sub(head.len())) };
+    if length > head.len() + start.len() {
+        for (place, byte) in gap.iter_mut().zip(&*start) {
+            place.write(*byte);
+        }
+        // SAFETY: the gap is filled, and behind it the kernel has filled as many
+        // bytes of the spare capacity, of which it had the exact length, as are
+        // not in `head` and `start`.
+        unsafe { body.set_len(length - head.len()) };
+    }
     Ok(Received {
         length,
         cut: message.msg_flags & libc::MSG_TRUNC != 0,
@@ -150,7 +212,8 @@ unsafe fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
         // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a whole header
         // inside the control buffer, which is aligned for it.
         let header = unsafe { &*next };
-        if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+        let is_right = header.cmsg_type == libc::SCM_RIGHTS;
+        if header.cmsg_level == libc::SOL_SOCKET && (is_right || header.cmsg_type == SCM_PIDFD) {
             // SAFETY: the data of this header begins inside the buffer.
             let data = unsafe { libc::CMSG_DATA(next) };
             let head = data.addr() - next.addr();
@@ -159,9 +222,15 @@ unsafe fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
                 let place = data.cast::<RawFd>().wrapping_add(index);
                 // SAFETY: the kernel wrote `count` numbers from `data` on.
                 let number = unsafe { place.read_unaligned() };
+                if number < 0 {
+                    // The errno of a pidfd that could not be made.
+                    continue;
+                }
                 // SAFETY: the kernel installed this number for this message and
                 // nobody else knows it.
-                fds.push(unsafe { OwnedFd::from_raw_fd(number) });
+                let fd = unsafe { OwnedFd::from_raw_fd(number) };
+                // A pidfd nobody asked for is closed here.
+                fds.extend(is_right.then_some(fd));
             }
         }
         // SAFETY: `next` is a header of this message.
@@ -177,7 +246,7 @@ mod tests {
     use super::*;
 
     fn get(socket: &OwnedFd, head: &mut [u8], body: &mut Vec<u8>) -> Received {
-        receive(socket.as_fd(), head, body, false).unwrap()
+        receive(socket.as_fd(), head, &mut [], body, false).unwrap()
     }
 
     #[test]
@@ -200,10 +269,40 @@ mod tests {
     }
 
     #[test]
+    fn a_pidfd_that_nobody_asked_for_is_closed() {
+        const SO_PASSPIDFD: libc::c_int = 76;
+        let (a, b) = pair().unwrap();
+        let on: libc::c_int = 1;
+        // SAFETY: the pointer is to a number of the length beside it.
+        let set = unsafe {
+            libc::setsockopt(
+                b.as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_PASSPIDFD,
+                (&raw const on).cast(),
+                4,
+            )
+        };
+        if set != 0 {
+            assert_eq!(Errno::last(), Errno::ENOPROTOOPT, "older than Linux 6.5");
+            return;
+        }
+        for sent in [&[][..], &[a.as_fd()]] {
+            // More often than there are descriptors.
+            for _ in 0..30_000 {
+                send(a.as_fd(), &[IoSlice::new(b"x")], sent, true).unwrap();
+                let got = get(&b, &mut [0; 4], &mut Vec::new());
+                assert_eq!(got.fds.len(), sent.len());
+                assert!(!got.lost_fds);
+            }
+        }
+    }
+
+    #[test]
     fn an_empty_queue_would_block_and_a_closed_peer_is_zero_bytes() {
         let (a, b) = pair().unwrap();
         let mut body = Vec::with_capacity(8);
-        let error = receive(b.as_fd(), &mut [0; 4], &mut body, false).unwrap_err();
+        let error = receive(b.as_fd(), &mut [0; 4], &mut [], &mut body, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         drop(a);
         assert_eq!(get(&b, &mut [0; 4], &mut body).length, 0);

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::CString,
-    io,
+    fs::{self, File},
+    io::{self, Read},
     os::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStringExt,
@@ -19,24 +20,26 @@ use nix::{
             AddressFamily, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockopt,
             sockopt,
         },
-        wait::waitpid,
+        wait::{WaitStatus, waitpid},
     },
     unistd::{Pid, geteuid},
 };
 
 /// Executes `/proc/self/exe` with the program's own arguments and environment,
-/// and with `variable` set to what `value` makes of the number that `socket`
-/// has there. Every signal is blocked in it. By `posix_spawn(3)`: safe from any
+/// and with `socket` in the place of `other_end` there. `variable` is set to
+/// `value`. Every signal is blocked in it. By `posix_spawn(3)`: safe from any
 /// thread, and the cost does not grow with the program.
 pub(crate) fn respawn(
     socket: OwnedFd,
+    other_end: BorrowedFd<'_>,
     variable: &str,
-    value: impl FnOnce(i32) -> String,
+    value: &str,
 ) -> io::Result<i32> {
-    let number = socket.as_raw_fd() + 1;
+    super::fail::check("posix_spawn")?;
     let mut actions = PosixSpawnFileActions::init()?;
-    // Another number, so that close-on-exec is off at every C library's age.
-    actions.add_dup2(socket.as_raw_fd(), number)?;
+    // Another number, so that close-on-exec is off at every C library's age;
+    // one that is below the limit, and that nobody misses there.
+    actions.add_dup2(socket.as_raw_fd(), other_end.as_raw_fd())?;
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
     attributes.set_sigmask(&SigSet::all())?;
@@ -51,7 +54,7 @@ pub(crate) fn respawn(
         &actions,
         &attributes,
         &arguments,
-        &environment(variable, &value(number)),
+        &environment(variable, value),
     )?;
     Ok(pid.as_raw())
 }
@@ -70,10 +73,24 @@ fn environment(variable: &str, value: &str) -> Vec<CString> {
     list
 }
 
-/// Waits for a child that is about to exit. Somebody else in the program may
-/// have waited for it already.
-pub(crate) fn wait_for(pid: i32) {
-    while waitpid(Pid::from_raw(pid), None) == Err(Errno::EINTR) {}
+/// Whether this thread's next child would be the first of a new pid namespace,
+/// whose end is the end of all others in it.
+pub(crate) fn next_is_first_of_namespace() -> bool {
+    let own = fs::read_link("/proc/thread-self/ns/pid");
+    let next = fs::read_link("/proc/thread-self/ns/pid_for_children");
+    own.is_ok() && next.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Waits for a child that is about to exit; gives its exit code. Somebody else
+/// in the program may have waited for it already.
+pub(crate) fn wait_for(pid: i32) -> Option<i32> {
+    loop {
+        match waitpid(Pid::from_raw(pid), None) {
+            Err(Errno::EINTR) => {}
+            Ok(WaitStatus::Exited(_, code)) => return Some(code),
+            _ => return None,
+        }
+    }
 }
 
 /// The inherited descriptor of this number, if it is what a program gives to a
@@ -108,8 +125,16 @@ fn is_unnamed_unix(socket: BorrowedFd<'_>) -> bool {
             .is_some_and(|address| address.path().is_none() && address.as_abstract().is_none())
 }
 
-/// A number that nobody can guess: from the kernel, through std.
-pub(crate) fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
+/// A number that nobody can guess. Not by std's `RandomState`, which panics when
+/// the kernel gives none. And by the system call: std has the function as a weak
+/// symbol, and with LTO a static program may be without it.
+pub(crate) fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    // SAFETY: the pointer and the length are those of `bytes`.
+    let got = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) };
+    if got != 8 {
+        // A filter denies it.
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    }
+    Ok(u64::from_ne_bytes(bytes))
 }

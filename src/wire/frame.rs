@@ -13,8 +13,8 @@ use crate::{
 #[repr(u8)]
 pub(crate) enum Kind {
     /// To a process: fork; the descriptor is the new process's end of its
-    /// socket, the number its name between the two. Body: [`ids`] that nobody
-    /// asks about any more.
+    /// socket, the number its name between the two. Body: [`ids`] of children
+    /// that nobody asks about any more.
     Fork = 1,
     /// To a process: run this preload. Body: [`call`].
     Preload,
@@ -36,8 +36,16 @@ pub(crate) enum Kind {
     Owner,
     /// To a process: no more forks; leave when the children have.
     Close,
-    /// To a program started as a server: the token it must know.
+    /// To a program started as a server: the token it must know; the
+    /// descriptor is the sender's pidfd.
     Token,
+    /// To a process: what it is to be made of when it runs an entry. Body:
+    /// [`Settings`](crate::settings::Settings).
+    Settings,
+    /// To a process: as `Fork`, but when nothing else is to be done.
+    Spare,
+    /// To a process: somebody waits for the spare of this number, fork it now.
+    Hurry,
 
     /// From a process, first of all: its id as number, its own pidfd.
     Hello = 32,
@@ -51,17 +59,22 @@ pub(crate) enum Kind {
     Detached,
     /// From a process: children that ended. Body: [`Report`]s.
     Exits,
+    /// From a worker that was asked for it: its settings are applied.
+    Ready,
 
     /// Between the ends of a channel.
     Message = 64,
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 22] = [
         Self::Fork,
+        Self::Spare,
+        Self::Hurry,
         Self::Preload,
         Self::Arg,
         Self::Fd,
+        Self::Settings,
         Self::Run,
         Self::Forget,
         Self::Reap,
@@ -70,6 +83,7 @@ impl Kind {
         Self::Close,
         Self::Token,
         Self::Hello,
+        Self::Ready,
         Self::Done,
         Self::Failed,
         Self::Value,
@@ -77,6 +91,21 @@ impl Kind {
         Self::Exits,
         Self::Message,
     ];
+
+    /// Whether it carries what a user made: bytes of any length, descriptors of
+    /// any number. All others have a short body and at most one descriptor.
+    pub(crate) fn is_parcel(self) -> bool {
+        matches!(
+            self,
+            Self::Settings
+                | Self::Preload
+                | Self::Arg
+                | Self::Run
+                | Self::Failed
+                | Self::Value
+                | Self::Message
+        )
+    }
 }
 
 /// Every frame begins with this: "zygote", version 1 of the protocol.
@@ -85,6 +114,9 @@ const MARK: [u8; 4] = *b"zyg1";
 /// Put into the number of `Run`, beside the owner's process id: the process has
 /// waited in stock, and signals of that time are not meant for the worker.
 pub(crate) const FROM_STOCK: u64 = 1 << 32;
+
+/// Put into the number of `Run`: the owner waits for `Ready`.
+pub(crate) const TELL_READY: u64 = 1 << 33;
 
 /// In the number of [`Kind::Owner`]: it is not the owner it was.
 pub(crate) const NEW_OWNER: u64 = 1;
@@ -168,7 +200,7 @@ pub(crate) struct Frame {
     pub(crate) fds: Vec<std::os::fd::OwnedFd>,
 }
 
-/// The body of `Fork`, `Forget`, `Discard`: numbers of children.
+/// The body of `Fork`, `Spare`, `Forget`, `Discard`: numbers of children.
 pub(crate) mod ids {
     pub(crate) fn encode(ids: &[u64]) -> Vec<u8> {
         ids.iter().flat_map(|id| id.to_le_bytes()).collect()
@@ -217,12 +249,14 @@ pub(crate) struct Failure {
 }
 
 /// The kinds of error that a process reports. The place is the number.
-const FAILURES: [ErrorKind; 5] = [
+const FAILURES: [ErrorKind; 7] = [
     ErrorKind::Os,
     ErrorKind::Invalid,
     ErrorKind::Preload,
     ErrorKind::Panic,
     ErrorKind::Protocol,
+    ErrorKind::Setting,
+    ErrorKind::Hook,
 ];
 
 impl Failure {

@@ -11,11 +11,13 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+use once_cell::sync::OnceCell;
+
 use super::frame::{Frame, Head, Kind};
 use crate::{
     error::{Error, Kind as ErrorKind},
     sys::{
-        fd,
+        memory::{read_sealed, sealed},
         poll::{Deadline, Want, poll},
         socket::{self, MAX_FDS},
     },
@@ -70,12 +72,28 @@ impl Trouble {
     }
 }
 
+/// Where the memory of a long body is kept: it is written at the first time that
+/// the body is sent, and the same is sent every time.
+pub(crate) type Kept = OnceCell<OwnedFd>;
+
 /// Sends one frame: the body's parts one after the other, and copies of the
 /// descriptors. With `wait` it blocks until there is room, else that is `Busy`.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
+    head: Head,
+    body: &[&[u8]],
+    fds: &[BorrowedFd<'_>],
+    wait: bool,
+) -> Result<(), Trouble> {
+    send_once(socket, head, body, &Kept::new(), fds, wait)
+}
+
+/// [`send`] with a body that may have been sent before: always the same.
+fn send_once(
+    socket: BorrowedFd<'_>,
     mut head: Head,
     body: &[&[u8]],
+    kept: &Kept,
     fds: &[BorrowedFd<'_>],
     wait: bool,
 ) -> Result<(), Trouble> {
@@ -85,7 +103,8 @@ pub(crate) fn send(
 
     let memory = if length > INLINE {
         head.in_memory = true;
-        Some(fd::sealed(body).map_err(|error| Trouble::Os("memfd_create", error))?)
+        let memory = kept.get_or_try_init(|| sealed(body));
+        Some(memory.map_err(|error| Trouble::Os("memfd_create", error))?)
     } else {
         None
     };
@@ -103,7 +122,7 @@ pub(crate) fn send(
     } else {
         fds.to_vec()
     };
-    all.extend(memory.iter().chain(&carrier).map(AsFd::as_fd));
+    all.extend(memory.into_iter().chain(&carrier).map(AsFd::as_fd));
     let inline = if memory.is_some() { &[][..] } else { body };
     send_message(socket, &head, inline, &all, wait)
 }
@@ -149,8 +168,14 @@ fn carry(fds: &[BorrowedFd<'_>]) -> Result<OwnedFd, Trouble> {
 fn unpack(carrier: &OwnedFd, count: usize, head: Head) -> Result<Vec<OwnedFd>, Trouble> {
     let mut fds = Vec::new();
     while fds.len() < count {
-        let got = socket::receive(carrier.as_fd(), &mut [0; 1], &mut Vec::new(), false)
-            .map_err(|_| Trouble::Foreign("descriptors are missing"))?;
+        let got = socket::receive(
+            carrier.as_fd(),
+            &mut [0; 1],
+            &mut [],
+            &mut Vec::new(),
+            false,
+        )
+        .map_err(|_| Trouble::Foreign("descriptors are missing"))?;
         if got.lost_fds {
             return Err(no_room(head));
         }
@@ -170,8 +195,20 @@ pub(crate) fn send_until(
     fds: &[BorrowedFd<'_>],
     deadline: Deadline,
 ) -> Result<(), Trouble> {
+    send_kept(socket, head, body, &Kept::new(), fds, deadline)
+}
+
+/// [`send_until`] with a body that may be sent often: always the same.
+pub(crate) fn send_kept(
+    socket: BorrowedFd<'_>,
+    head: Head,
+    body: &[&[u8]],
+    kept: &Kept,
+    fds: &[BorrowedFd<'_>],
+    deadline: Deadline,
+) -> Result<(), Trouble> {
     loop {
-        match send(socket, head, body, fds, false) {
+        match send_once(socket, head, body, kept, fds, false) {
             Err(Trouble::Busy) if !deadline.passed() => {
                 poll([Want::Write(socket)], deadline)
                     .map_err(|error| Trouble::Os("poll", error))?;
@@ -182,10 +219,14 @@ pub(crate) fn send_until(
 }
 
 thread_local! {
-    /// Room for one body. Kept, so that a receive costs no allocation; its
+    /// Room for one long body. Kept, so that a receive costs no allocation; its
     /// pages are touched as far as bodies reach. Given away with a long body.
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
+
+/// So long a body is received on the stack, which is in use anyway: most are no
+/// longer.
+const START: usize = 512;
 
 /// Bodies from this length on keep the buffer they were received into; shorter
 /// ones are copied out of it.
@@ -197,16 +238,24 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, wait: bool) -> Result<Frame, Troub
     let mut room = ROOM.take();
     room.clear();
     room.reserve(INLINE);
-    let mut head = [0; Head::LENGTH];
-    let got = socket::receive(socket, &mut head, &mut room, wait).map_err(trouble_of_receive)?;
-    if got.length == 0 {
-        ROOM.set(room);
-        return Err(Trouble::Closed { unread: false });
-    }
+    let (mut head, mut start) = ([0; Head::LENGTH], [0; START]);
+    let got = match socket::receive(socket, &mut head, &mut start, &mut room, wait) {
+        Ok(got) if got.length > 0 => got,
+        other => {
+            ROOM.set(room);
+            return Err(match other {
+                Ok(_) => Trouble::Closed { unread: false },
+                Err(error) => trouble_of_receive(error),
+            });
+        }
+    };
     let body = if room.len() >= KEEP {
         room
     } else {
-        let body = room.clone();
+        let body = match room.is_empty() {
+            true => start[..got.length.saturating_sub(Head::LENGTH)].to_vec(),
+            false => room.clone(),
+        };
         ROOM.set(room);
         body
     };
@@ -238,6 +287,9 @@ fn trouble_of_receive(error: io::Error) -> Trouble {
 
 /// Brings in what did not fit into the message.
 fn complete(head: Head, mut body: Vec<u8>, mut fds: Vec<OwnedFd>) -> Result<Frame, Trouble> {
+    if !head.kind.is_parcel() && (head.in_memory || head.in_carrier || head.fds > 1) {
+        return Err(Trouble::Foreign("more than its kind has"));
+    }
     let count = usize::try_from(head.fds).unwrap_or(usize::MAX);
     if head.in_carrier {
         let Some(carrier) = fds.pop() else {
@@ -252,9 +304,9 @@ fn complete(head: Head, mut body: Vec<u8>, mut fds: Vec<OwnedFd>) -> Result<Fram
         let Some(memory) = fds.pop() else {
             return Err(Trouble::Foreign("its memory is missing"));
         };
-        body = fd::read_sealed(memory, head.length)
+        body = read_sealed(memory, head.length)
             .map_err(|error| Trouble::Os("reading sealed memory", error))?
-            .ok_or(Trouble::Foreign("its memory is not sealed"))?;
+            .ok_or(Trouble::Foreign("its memory is not sealed or not whole"))?;
     }
     if fds.len() != count {
         return Err(Trouble::Foreign("its number of descriptors"));
@@ -277,7 +329,7 @@ pub(crate) fn empty(kind: Kind) -> [u8; Head::LENGTH] {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, os::unix::fs::MetadataExt};
+    use std::{fs::File, os::unix::fs::MetadataExt, time::Duration};
 
     use super::*;
 
@@ -304,6 +356,27 @@ mod tests {
         for length in [0, 1, KEEP - 1, KEEP, INLINE, INLINE + 1, 300_000, 64 << 20] {
             round_trip(length, 0);
         }
+    }
+
+    #[test]
+    fn a_body_that_is_kept_is_written_once() {
+        let (a, b) = socket::pair().unwrap();
+        let kept = Kept::new();
+        let head = Head::new(Kind::Message, 0);
+        let now = Deadline::after(Duration::ZERO);
+        let send = |body| send_kept(a.as_fd(), head, &[body], &kept, &[], now).unwrap();
+        send(&[7; INLINE][..]);
+        assert!(kept.get().is_none(), "it went inside of the message");
+        receive(b.as_fd(), false).unwrap();
+        let inodes = [(); 3].map(|()| {
+            send(&[7; INLINE + 1]);
+            let mut head = [0; Head::LENGTH];
+            let got = socket::receive(b.as_fd(), &mut head, &mut [], &mut Vec::new(), false);
+            let [memory] = <[OwnedFd; 1]>::try_from(got.unwrap().fds).unwrap();
+            File::from(memory).metadata().unwrap().ino()
+        });
+        let own = kept.into_inner().map(File::from).unwrap();
+        assert_eq!(inodes, [own.metadata().unwrap().ino(); 3]);
     }
 
     #[test]
@@ -347,6 +420,27 @@ mod tests {
         )
         .unwrap();
         assert!(receive(b.as_fd(), false).is_err(), "unsealed memory");
+    }
+
+    #[test]
+    fn no_kind_has_more_than_it_needs() {
+        let (a, b) = socket::pair().unwrap();
+        for (kind, count, is_taken) in [
+            (Kind::Hello, 1, true),
+            (Kind::Hello, 2, false),
+            (Kind::Exits, 300, false),
+            (Kind::Value, 2, true),
+        ] {
+            let fds = vec![a.as_fd(); count];
+            send(a.as_fd(), Head::new(kind, 1), &[], &fds, false).unwrap();
+            assert_eq!(receive(b.as_fd(), false).is_ok(), is_taken, "{kind:?}");
+        }
+        let long = vec![0; INLINE + 1];
+        send(a.as_fd(), Head::new(Kind::Exits, 1), &[&long], &[], false).unwrap();
+        assert!(matches!(
+            receive(b.as_fd(), false),
+            Err(Trouble::Foreign(_))
+        ));
     }
 
     #[test]

@@ -9,6 +9,10 @@ pub(crate) fn no_proc() {
     for (n, worker) in (0..20).zip(workers) {
         assert_eq!(worker.unwrap().join().unwrap(), n);
     }
+    let scored = Process::new().unwrap().oom_score_adj(5).run(echo::task(1));
+    let error = scored.unwrap_err();
+    assert!(error.is_setting() && error.is_unstarted(), "{error:?}");
+    assert!(format!("{error:?}").contains("os error 2)"), "{error:?}");
     let fresh = Process::fresh().unwrap_err();
     let early = default_template();
     send(early, libc::SIGKILL);

@@ -22,7 +22,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use zygote::Fd;
+use zygote::{Bytes, Fd};
 
 type Boxed<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -52,6 +52,12 @@ fn nested(maybe: Option<Fd<File>>, many: Vec<Fd<File>>, one: Fd<File>) -> io::Re
 fn octets(path: PathBuf, name: OsString, bytes: Vec<u8>, maybe: Option<Vec<u8>>) -> Vec<u8> {
     drop((path, name, maybe));
     bytes
+}
+
+#[zygote::entry]
+fn shared(one: Bytes, maybe: Option<Bytes>, many: (u8, Vec<Bytes>)) -> Boxed<Bytes> {
+    drop((maybe, many));
+    Ok(one)
 }
 
 #[zygote::entry]
@@ -134,6 +140,9 @@ fn main() -> Boxed<()> {
     let odd = OsString::from_vec(b"\xff\0".to_vec());
     let task = octets::task(odd.clone().into(), odd, vec![0, 255], None);
     assert_eq!(zygote::Process::new()?.run(task)?.join()?, [0, 255]);
+    let bytes = Bytes::new("some")?;
+    let shared = shared::spawn(bytes.clone(), None, (1, vec![bytes.clone()]))?;
+    assert_eq!(shared.join()??, bytes);
     assert_eq!(boxed::spawn()?.join()??, None);
     assert_eq!(own::spawn()?.join()??, std::env::current_dir()?);
     text::spawn()?.join()??;

@@ -1,6 +1,18 @@
 //! What happens to the others when the program, or a template, dies or is
 //! stopped. Included twice: with `early!()` and without.
 
+#![allow(
+    unsafe_code,
+    clippy::exit,
+    clippy::print_stdout,
+    reason = "the test sends signals, ends programs and shows what it measured"
+)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "helpers that several tests share"
+)]
+
 use std::{
     fs,
     os::unix::process::CommandExt,
@@ -16,10 +28,13 @@ use std::{
 
 use zygote::{Process, Sender};
 
-use super::probe::{
-    LIMIT, Probe, Watch, field, hear, is_alive, living, median, play, say, send, send_group, stat,
-    status, until,
+use self::probe::{
+    LIMIT, Probe, Watch, at_rest, field, hear, in_stock, is_alive, living, median, play, say, send,
+    send_group, stat, status, until,
 };
+
+#[path = "mod.rs"]
+mod probe;
 
 /// The hard limit for whatever must be gone.
 const GONE: Duration = Duration::from_secs(2);
@@ -99,6 +114,13 @@ fn mark(path: PathBuf) {
     fs::write(path, "ran").unwrap();
 }
 
+/// A user that nobody has.
+const OTHER_USER: u32 = 54_321;
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 /// The template that forks by default.
 fn default_template() -> u32 {
     parent::spawn().unwrap().join().unwrap()
@@ -135,7 +157,16 @@ fn family() {
     let stopped = rest::spawn().unwrap();
     stopped.signal(libc::SIGSTOP).unwrap();
     workers.push(stopped);
-    for _ in 0..7 {
+    let mut ready = 7;
+    if is_root() {
+        // With the user, the kernel takes the parent-death signal back.
+        let other = template.fork().unwrap().uid(OTHER_USER);
+        let nested = nest::task(1, sender.try_clone().unwrap());
+        workers.push(other.fork().unwrap().run(nested).unwrap());
+        workers.push(other.fork().unwrap().run(spin::task()).unwrap());
+        ready += 2;
+    }
+    for _ in 0..ready {
         receiver.recv_timeout(LIMIT).unwrap();
     }
     let detached = rest::spawn().unwrap();
@@ -157,10 +188,29 @@ fn family() {
 
 /// Lets a program die in this way and times the end of everything attached.
 fn dies(way: &str, runs: usize) -> Duration {
-    let times = (0..runs).map(|_| die_once(way)).collect();
-    let median = median(times);
-    assert!(median < Duration::from_millis(100), "{way}: {median:?}");
-    median
+    let (times, plain) = (0..runs)
+        .map(|_| (die_once(way), plain_death()))
+        .unzip::<_, _, Vec<_>, Vec<_>>();
+    let (took, plain) = (median(times), median(plain));
+    // Five follow each other at most. With the machine for itself each takes no
+    // time; else they wait for a processor like any others.
+    let limit = Duration::from_millis(100) + 5 * plain;
+    assert!(took < limit, "{way}: {took:?}, limit {limit:?}");
+    took
+}
+
+/// How long as many plain processes take here to end.
+fn plain_death() -> Duration {
+    let start = || Command::new("sleep").arg("60").spawn().unwrap();
+    let mut all: Vec<_> = (0..24).map(|_| start()).collect();
+    let killed = Instant::now();
+    for child in &mut all {
+        child.kill().unwrap();
+    }
+    for child in &mut all {
+        child.wait().unwrap();
+    }
+    killed.elapsed()
 }
 
 fn die_once(way: &str) -> Duration {
@@ -173,8 +223,13 @@ fn die_once(way: &str) -> Duration {
         .collect();
     let watch = Watch::on(attached.iter().copied());
     // Two templates, the one that was executed and the default one, 3 parked
-    // and one between, 8 workers; 2 below one of them, 1 and 2 below others.
-    assert!(watch.len() >= 21, "{attached:?}");
+    // and one between, 8 workers; 2 below one of them, 1 and 2 below others. Of
+    // another user two workers, and one below.
+    let others = if is_root() { 3 } else { 0 };
+    assert!(watch.len() >= 21 + others, "{attached:?}");
+    let user = OTHER_USER.to_string();
+    let has_user = |pid: &&u32| field(&status(**pid), "Uid").starts_with(&user);
+    assert!(attached.iter().filter(has_user).count() >= others);
     let start = Instant::now();
     match way {
         "kill" => probe.kill(),
@@ -190,8 +245,13 @@ fn die_once(way: &str) -> Duration {
         probe.kill();
     }
     probe.end();
-    let left = living(program);
-    assert_eq!(left, [detached], "{way}");
+    // Also what a template was just forking.
+    let mut left = Vec::new();
+    let is_alone = until(GONE, || {
+        left = living(program);
+        left == [detached]
+    });
+    assert!(is_alone, "{way}: {left:?}, detached {detached}");
     send(detached, libc::SIGKILL);
     took
 }
@@ -227,7 +287,7 @@ fn interrupted() {
     // SAFETY: the handler only touches an atomic.
     unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
     let template = Process::new().unwrap();
-    // Each result that is taken puts one into stock.
+    // The second one of each asks for some in stock.
     let on_own = (0..4).map(|n| template.fork().unwrap().run(echo::task(n)));
     let workers: Vec<_> = on_own.chain((0..4).map(echo::spawn)).collect();
     for worker in workers {
@@ -241,13 +301,9 @@ fn interrupted() {
     ];
     // What is in stock, too.
     let group = std::process::id();
-    let stock = |of: u32| {
-        let all = living(group).into_iter().filter_map(stat);
-        all.filter(|stat| stat.parent == of && stat.pid != parked_id)
-            .count()
-    };
-    assert!(until(LIMIT, || stock(default) > 4 && stock(own) > 2));
-    let before = living(group);
+    let has_stock = |of| in_stock(of).len() >= 4;
+    assert!(until(LIMIT, || has_stock(default) && has_stock(own)));
+    let before = at_rest(group);
     say("ready", "to be interrupted");
     assert!(until(LIMIT, || INTERRUPTS.load(Ordering::Relaxed) > 0));
     for pid in [default, own, parked_id] {
@@ -317,7 +373,7 @@ fn ctrl_c_ends_a_program_that_does_not_care_and_all_with_it() {
 // A template's death.
 
 fn template_killed() {
-    let template = Process::new().unwrap();
+    let template = Process::new().unwrap().stock(0);
     let id = template.id().unwrap();
     let spawn = || template.fork().unwrap().run(rest::task()).unwrap();
     let (joined, waited, any, detached) = (spawn(), spawn(), spawn(), spawn());
@@ -474,11 +530,13 @@ fn template_stopped() {
     let worker = template.fork().unwrap().run(echo::task(5)).unwrap();
     assert_eq!(worker.join().unwrap(), 5);
     // Of the template's children, what is in stock stays.
-    let children = || {
-        let all = living(group).into_iter().filter_map(stat);
-        all.filter(|stat| stat.parent == id).count()
+    let strays = || {
+        let stock = in_stock(id);
+        let mut all = living(group);
+        all.retain(|pid| stat(*pid).is_some_and(|it| it.parent == id) && !stock.contains(pid));
+        all.len()
     };
-    assert!(until(GONE, || children() <= 4), "{} strays", children());
+    assert!(until(GONE, || strays() == 0), "{} strays", strays());
     let marks = fs::read_dir(&directory).unwrap().count();
     assert_eq!(marks, 0, "abandoned tasks ran");
     assert_eq!(field(&status(id), "Threads"), "1");

@@ -22,7 +22,7 @@ use std::{
 const ROLE: &str = "ZYGOTE_PROBE";
 
 /// Where reports go when it is not stdout.
-const REPORT: &str = "ZYGOTE_PROBE_REPORT";
+pub(crate) const REPORT: &str = "ZYGOTE_PROBE_REPORT";
 
 /// How long any single step may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -130,8 +130,9 @@ fn start(mut command: Command) -> Child {
 /// the kernel sends SIGHUP to all of it.
 fn set_apart(command: &mut Command) {
     let set = || {
-        // A shell starts what runs in the background with these ignored.
-        for signal in [libc::SIGINT, libc::SIGQUIT] {
+        // A shell starts what runs in the background with the first two ignored,
+        // nohup with the last.
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
             // SAFETY: the default disposition runs no code.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
@@ -244,6 +245,15 @@ impl Probe {
         }
     }
 
+    /// What it said and nobody asked for, when it has ended.
+    pub(crate) fn rest(&mut self) -> Vec<String> {
+        // Both streams are at their end when nobody holds them any more.
+        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
+            self.heard.push(line);
+        }
+        std::mem::take(&mut self.heard)
+    }
+
     /// Waits for its end, whatever it is.
     pub(crate) fn end(&mut self) -> ExitStatus {
         end_of(&mut self.child)
@@ -281,6 +291,45 @@ pub(crate) fn living(id: u32) -> Vec<u32> {
     all.filter(|stat| !matches!(stat.state, 'Z' | 'X'))
         .map(|stat| stat.pid)
         .collect()
+}
+
+/// [`living`], when no template fills its stock any more.
+pub(crate) fn at_rest(id: u32) -> Vec<u32> {
+    let mut last = living(id);
+    assert!(until(LIMIT, || {
+        thread::sleep(Duration::from_millis(50));
+        let now = living(id);
+        std::mem::replace(&mut last, now.clone()) == now
+    }));
+    last
+}
+
+/// The most that a template has in stock, as in `src/client/forks.rs`.
+pub(crate) const STOCK: usize = 16;
+
+/// The processes that a template of this program has in stock.
+pub(crate) fn in_stock(of: u32) -> Vec<u32> {
+    let wanted = format!("zygote: in stock of {of}");
+    let mut all = living(std::process::id());
+    all.retain(|pid| {
+        let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        title.split(|byte| *byte == 0).next() == Some(wanted.as_bytes())
+    });
+    all
+}
+
+/// Uses a template until its stock is full: one process at a time, after as many
+/// at once as there may be in stock.
+pub(crate) fn fill_stock(of: u32, mut one: impl FnMut()) {
+    let mut last = 0;
+    assert!(until(LIMIT, || {
+        thread::sleep(Duration::from_millis(15));
+        let now = in_stock(of).len();
+        if std::mem::replace(&mut last, now) == now && now < STOCK {
+            one();
+        }
+        now == STOCK
+    }));
 }
 
 pub(crate) fn stat(pid: u32) -> Option<Stat> {

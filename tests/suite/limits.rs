@@ -165,7 +165,7 @@ fn a_worker_without_room_gives_a_typed_error() {
         for many in [1, 20, 253, 300] {
             let process = Process::new().unwrap();
             let pid = process.id().unwrap();
-            util::limit_fds(pid, 4);
+            util::limit_fds(pid, 3);
             let outcome = within(SOON, || process.run(count::task(files(many)))?.join());
             let error = outcome.unwrap_err();
             assert!(

@@ -193,8 +193,9 @@ fn preload_failures_reach_the_caller() {
 #[test]
 fn a_preload_has_a_deadline() {
     let _limit = watchdog(30);
-    let process = Process::new().unwrap().deadline(Duration::from_millis(100));
+    let process = Process::new().unwrap();
     let pid = process.id().unwrap();
+    let process = process.deadline(Duration::from_millis(100));
     let error = within(Duration::from_secs(2), || process.preload(never::task()));
     let error = error.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
@@ -239,4 +240,47 @@ fn a_preload_can_take_and_clear_raw_arguments() {
     assert_eq!(ask(), (taken.to_vec(), 0));
     process.send_arg("later").unwrap();
     assert_eq!(ask(), (taken.to_vec(), 1));
+}
+
+/// Much, and touched.
+#[zygote::preload]
+fn much(length: usize) -> Vec<u8> {
+    vec![7; length]
+}
+
+/// Reads of each page; private and shared KiB of this process then.
+#[zygote::entry]
+fn reads_all(bytes: &Vec<u8>) -> (usize, [u64; 2]) {
+    let read = bytes.iter().step_by(4096).filter(|byte| **byte == 7);
+    let read = read.count();
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let kib = |name| -> u64 {
+        let text = util::field(&rollup, name);
+        text.trim_end_matches(" kB").parse().unwrap()
+    };
+    let private = kib("Private_Dirty") + kib("Private_Clean");
+    (read, [private, kib("Shared_Dirty")])
+}
+
+#[test]
+fn what_was_preloaded_is_shared_by_all_and_copied_for_none() {
+    const LENGTH: usize = 32 << 20;
+    let _limit = watchdog(60);
+    let process = Process::new().unwrap().preload(much::task(LENGTH)).unwrap();
+    let pid = process.id().unwrap();
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let text = util::field(&status, "VmRSS");
+        text.trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let before = resident();
+    assert!(before > 32 << 10, "{before} KiB");
+    for _ in 0..50 {
+        let (read, [private, shared]) = reads_all::spawn(&process).unwrap().join().unwrap();
+        assert_eq!(read, LENGTH / 4096);
+        assert!(private < 4 << 10, "{private} KiB of its own");
+        assert!(shared >= 32 << 10, "{shared} KiB shared");
+    }
+    let after = resident();
+    assert!(after < before + 512, "{before} KiB, then {after} KiB");
 }

@@ -44,11 +44,15 @@ fn a_worker_has_the_programs_environment() {
     let _limit = watchdog(30);
     let path = variable::spawn("PATH".to_owned()).unwrap().join().unwrap();
     assert_eq!(path, env::var_os("PATH"));
-    let names = ["ZYGOTE_0_1_SERVER", "ZYGOTE_SERVER"];
-    for name in names {
-        let asked = variable::spawn(name.to_owned()).unwrap().join().unwrap();
-        assert_eq!(asked, None);
-    }
+    let server = concat!(
+        "ZYGOTE_",
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        "_",
+        env!("CARGO_PKG_VERSION_MINOR"),
+        "_SERVER"
+    );
+    let asked = variable::spawn(server.to_owned()).unwrap().join().unwrap();
+    assert_eq!(asked, None);
 }
 
 #[test]
@@ -96,4 +100,31 @@ fn output_is_there_before_join_returns() {
         let wanted = format!("<{n}|by C>[joined {n}]");
         assert_eq!(text.matches(&wanted).count(), 1, "{text}");
     }
+}
+
+#[zygote::preload]
+fn mutters(text: String) {
+    let mut out = io::stdout();
+    out.write_all(format!("<{text}").as_bytes()).unwrap();
+    write_by_c();
+}
+
+#[test]
+fn output_of_a_preload_is_there_once() {
+    let _limit = watchdog(60);
+    let output = alone(|| {
+        let task = mutters::task("preload".into());
+        let process = Process::new().unwrap().preload(task).unwrap();
+        let mut own = io::stdout();
+        own.write_all(b"[loaded]").unwrap();
+        own.flush().unwrap();
+        for _ in 0..3 {
+            let worker = process.fork().unwrap().run(writes::task("w".into()));
+            worker.unwrap().join().unwrap();
+        }
+    });
+    let Some(output) = output else { return };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.matches("<preload|by C>[loaded]").count(), 1, "{text}");
+    assert_eq!(text.matches("<preload").count(), 1, "{text}");
 }

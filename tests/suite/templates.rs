@@ -6,6 +6,7 @@ use std::{
     hash::{BuildHasher, Hasher},
     os::unix::process::parent_id,
     process::id,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
@@ -261,4 +262,86 @@ fn a_preloaded_process_that_died_is_an_error_and_no_more() {
         "{error:?}"
     );
     assert_ne!(parent::spawn().unwrap().join().unwrap(), pid);
+}
+
+#[test]
+fn a_template_that_is_given_up_serves_its_workers_to_their_end() {
+    let _limit = watchdog(60);
+    alone(|| {
+        // Nothing has begun yet, or the early one, which nobody has used.
+        zygote::renew_template();
+        let early = util::children(id());
+        util::until("the unused one ends", || {
+            !early.iter().any(|pid| util::is_alive(*pid))
+        });
+        assert!(util::templates(id()).is_empty());
+        let mut before = None;
+        for _ in 0..3 {
+            let old = util::template();
+            assert_ne!(before, Some(old));
+            before = Some(old);
+            let (begun, heard) = zygote::channel().unwrap();
+            let worker = sleeps::spawn(begun).unwrap();
+            heard.recv_timeout(util::PATIENCE).unwrap();
+            let forked = Process::new().unwrap();
+            forked.id().unwrap();
+            zygote::renew_template();
+            let new = util::template();
+            assert_ne!(new, old);
+            // What it has forked goes on.
+            assert_eq!(util::stat(worker.id()).unwrap().1, old);
+            assert_eq!(
+                forked
+                    .fork()
+                    .unwrap()
+                    .run(parent::task())
+                    .unwrap()
+                    .join()
+                    .unwrap(),
+                forked.id().unwrap()
+            );
+            assert!(worker.try_wait().unwrap().is_none());
+            worker.kill().unwrap();
+            let exit = worker.wait().unwrap();
+            assert_eq!(exit.to_string(), "was killed by SIGKILL");
+            assert!(exit.rusage().is_some(), "its template has reported it");
+            drop(forked);
+            util::until("the old one ends", || !util::is_alive(old));
+            assert_eq!(util::templates(id()), [new]);
+        }
+        zygote::renew_template();
+        zygote::renew_template();
+        Census::take();
+    });
+}
+
+#[test]
+fn a_template_may_be_given_up_while_others_spawn() {
+    let _limit = watchdog(60);
+    alone(|| {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut good = 0;
+                        while !over.load(Ordering::Relaxed) {
+                            parent::spawn().unwrap().join().unwrap();
+                            good += 1;
+                        }
+                        good
+                    })
+                })
+                .collect();
+            for _ in 0..20 {
+                thread::sleep(Duration::from_millis(20));
+                zygote::renew_template();
+            }
+            over.store(true, Ordering::Relaxed);
+            let good: Vec<u32> = threads.into_iter().map(|it| it.join().unwrap()).collect();
+            assert!(good.iter().all(|good| *good > 5), "{good:?}");
+        });
+        let last = util::template();
+        util::until("the old ones end", || util::templates(id()) == [last]);
+    });
 }

@@ -2,6 +2,7 @@
 //! what must be as it was at the end.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::print_stdout, reason = "a test says why it did not run")]
 
 use std::{
     env, fs,
@@ -16,6 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeValLike,
+};
+
 /// How long anything that must happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -24,9 +30,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 #[must_use]
 pub(crate) struct Watchdog(mpsc::Sender<()>);
 
-/// Aborts the test program, with a message, when the test that calls it takes
-/// longer than this.
+/// Aborts the test program, with a message, when the test that calls it hangs:
+/// when it takes several times as long as it may with the machine for itself.
 pub(crate) fn watchdog(seconds: u64) -> Watchdog {
+    let seconds = 4 * seconds;
     let (alive, ended) = mpsc::channel();
     let name = test_name();
     thread::spawn(move || {
@@ -42,6 +49,34 @@ pub(crate) fn watchdog(seconds: u64) -> Watchdog {
 /// libtest names the thread.
 fn test_name() -> String {
     thread::current().name().unwrap_or("a test").to_owned()
+}
+
+/// Whether the calling test cannot run, which it says.
+pub(crate) fn missing(what: &str, is_there: bool) -> bool {
+    if !is_there {
+        println!("{}: not run, it needs {what}", test_name());
+    }
+    !is_there
+}
+
+/// A field of `/proc/PID/status`.
+pub(crate) fn field(status: &str, name: &str) -> String {
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(key, _)| *key == name);
+    let (_, value) = found.unwrap_or_else(|| panic!("no {name} in {status}"));
+    value.trim().to_owned()
+}
+
+/// Whether this process has a capability.
+pub(crate) fn may(capability: zygote::Capability) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let set = u64::from_str_radix(&field(&status, "CapEff"), 16).unwrap();
+    set & (1 << capability as u8) != 0
+}
+
+/// Whether this process may give any user to a worker.
+pub(crate) fn may_change_user() -> bool {
+    may(zygote::Capability::Setuid) && may(zygote::Capability::Setgid)
 }
 
 /// Runs the calling test's body in a process of its own: this test program,
@@ -93,6 +128,16 @@ pub(crate) fn within<R>(limit: Duration, act: impl FnOnce() -> R) -> R {
     let took = started.elapsed();
     assert!(took < limit, "took {took:?}, more than {limit:?}");
     result
+}
+
+/// Uses the processor for this long, however long that takes.
+pub(crate) fn burn(time: Duration) {
+    let used = || {
+        let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+        let used = usage.user_time() + usage.system_time();
+        Duration::from_micros(used.num_microseconds().cast_unsigned())
+    };
+    while used() < time {}
 }
 
 #[zygote::entry]
@@ -155,7 +200,7 @@ pub(crate) fn templates(of: u32) -> Vec<u32> {
     let wanted = format!("zygote: template of {of}");
     let mut all = processes();
     all.retain(|pid| is_alive(*pid) && title(*pid) == wanted);
-    // What a template has in stock is called as it is.
+    // What was forked and has said nothing yet is called as its template.
     let forked = |pid: &u32| stat(*pid).is_some_and(|(_, parent)| all.contains(&parent));
     all.iter().copied().filter(|pid| !forked(pid)).collect()
 }
@@ -165,6 +210,44 @@ pub(crate) fn fds(of: u32) -> usize {
     let path = format!("/proc/{of}/fd");
     // In our own the listing's own descriptor is among them, always.
     fs::read_dir(Path::new(&path)).map_or(0, Iterator::count)
+}
+
+/// The most that a template has in stock, as in `src/client/forks.rs`.
+pub(crate) const STOCK: usize = 16;
+
+/// How long a template that can fork may need to fill it.
+const FILLING: Duration = Duration::from_secs(2);
+
+/// The processes that a template has in stock.
+pub(crate) fn in_stock(of: u32) -> Vec<u32> {
+    let wanted = format!("zygote: in stock of {of}");
+    let mut all = children(of);
+    all.retain(|pid| title(*pid) == wanted);
+    all
+}
+
+/// How many are in stock when none is added any more, or it is full.
+pub(crate) fn stock_at_rest(of: u32) -> usize {
+    let mut last = 0;
+    loop {
+        thread::sleep(Duration::from_millis(15));
+        let now = in_stock(of).len();
+        if now == STOCK || now == last {
+            return now;
+        }
+        last = now;
+    }
+}
+
+/// Uses the default template until its stock is full. More than that were in use
+/// at the same time.
+pub(crate) fn fill_stock(template: u32) {
+    let started = Instant::now();
+    while stock_at_rest(template) < STOCK && started.elapsed() < FILLING {
+        let worker = nothing::spawn().unwrap();
+        worker.wait().unwrap();
+        worker.join().unwrap();
+    }
 }
 
 /// What this process and its default template have. For a test that is
@@ -197,13 +280,13 @@ impl Census {
     }
 
     fn now() -> Self {
-        // As many at once as there may be in stock, so that it stays full.
-        let workers: Vec<_> = (0..16).map(|_| nothing::spawn().unwrap()).collect();
+        let template = template();
+        let workers: Vec<_> = (0..STOCK).map(|_| nothing::spawn().unwrap()).collect();
         for worker in workers {
             worker.wait().unwrap();
             worker.join().unwrap();
         }
-        let template = template();
+        fill_stock(template);
         let (mut own, forked) = (children(id()), children(template));
         // The early one is a child, one that was executed is not.
         own.retain(|pid| *pid != template);
@@ -319,4 +402,65 @@ fn core_limit() -> libc::rlimit {
     let got = unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) };
     assert_eq!(got, 0, "{}", io::Error::last_os_error());
     limit
+}
+
+/// Whether this process is root.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A directory for cgroups that this process may make: of version 2, or of this
+/// controller of version 1.
+pub(crate) fn cgroups(controller: Option<&str>) -> Option<std::path::PathBuf> {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let mut found = mounts.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let is_it = match controller {
+            None => words[2] == "cgroup2",
+            Some(name) => words[2] == "cgroup" && words[3].split(',').any(|word| word == name),
+        };
+        is_it.then(|| words[1].into())
+    });
+    let found = found.find(|dir: &std::path::PathBuf| {
+        let trial = dir.join(format!("zygote-trial-{}", id()));
+        fs::create_dir(&trial)
+            .and_then(|()| fs::remove_dir(&trial))
+            .is_ok()
+    });
+    missing("a place for cgroups of its own", found.is_some());
+    found
+}
+
+/// A cgroup of its own, removed at the end.
+#[derive(Debug)]
+pub(crate) struct OwnCgroup(pub(crate) std::path::PathBuf);
+
+impl OwnCgroup {
+    pub(crate) fn make(controller: Option<&str>, name: &str) -> Option<Self> {
+        let path = cgroups(controller)?.join(format!("zygote-{name}-{}", id()));
+        fs::create_dir(&path).unwrap();
+        Some(Self(path))
+    }
+
+    /// The last part of its path.
+    pub(crate) fn name(&self) -> String {
+        self.0.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        fs::read_to_string(self.0.join("cgroup.procs"))
+            .unwrap()
+            .is_empty()
+    }
+}
+
+impl Drop for OwnCgroup {
+    fn drop(&mut self) {
+        let _ = fs::write(self.0.join("cgroup.kill"), "1");
+        let started = Instant::now();
+        while self.0.exists() && started.elapsed() < PATIENCE {
+            let _ = fs::remove_dir(&self.0);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }

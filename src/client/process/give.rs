@@ -19,7 +19,8 @@ impl<S> Process<S> {
     ///
     /// # Errors
     ///
-    /// The process has live workers, whose exits are reported to this program.
+    /// The process has live workers, whose exits are reported to this program;
+    /// or it has settings, which only this handle knows.
     ///
     /// # Examples
     ///
@@ -48,6 +49,12 @@ impl<S> Process<S> {
         let peer = self.peer();
         peer.check_epoch()?;
         peer.discard_stock();
+        if !self.settings.is_empty() {
+            return Err(Error::invalid(
+                "a process with settings cannot be given away, they would be lost: set them \
+                 where it is run",
+            ));
+        }
         if peer.has_children() {
             return Err(Error::invalid(
                 "a process that has live workers cannot be given away: fork it first",

@@ -3,28 +3,18 @@
 mod give;
 mod preload;
 mod raw;
+pub(crate) mod settings;
+mod started;
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, marker::PhantomData, os::fd::BorrowedFd, sync::Arc, time::Duration};
 
-use super::{
-    peer::{Peer, gone},
-    template,
-    worker::Worker,
-};
+use super::{peer::Peer, template, worker::Worker};
 use crate::{
-    error::{Error, Kind as ErrorKind, Result},
-    sys::{epoch, poll::Deadline},
-    task::{Anywhere, Load, RunsIn, Task},
-    wire::{
-        frame::{FROM_STOCK, Head, Kind, call},
-        link::Trouble,
-    },
+    error::Result,
+    settings::Settings,
+    sys::poll::Deadline,
+    task::{Anywhere, RunsIn, Task},
+    wire::frame::TELL_READY,
 };
 
 /// A process that waits to be told what to run.
@@ -63,6 +53,7 @@ use crate::{
 pub struct Process<S = ()> {
     lease: Lease,
     patience: Option<Duration>,
+    settings: Settings,
     state: PhantomData<fn() -> S>,
 }
 
@@ -106,7 +97,10 @@ impl Process<()> {
     /// No socket pair can be made; the template cannot be started; it takes no
     /// requests within 10 s.
     pub fn new() -> Result<Self> {
-        template::with_living_default(Self::fork_of).map(Self::from_peer)
+        template::with_living_default(|template| {
+            template.fork_living(Deadline::after(template::PATIENCE))
+        })
+        .map(Self::from_peer)
     }
 
     fn fork_of(template: &Arc<Peer>) -> Result<Arc<Peer>> {
@@ -162,6 +156,7 @@ impl<S> Process<S> {
         Self {
             lease: Lease(Some(peer)),
             patience: None,
+            settings: Settings::default(),
             state: PhantomData,
         }
     }
@@ -192,6 +187,37 @@ impl<S> Process<S> {
         self
     }
 
+    /// How many forks of this process may wait in stock; 16 if nothing is said, 0
+    /// turns it off. A fork takes it over for its own forks.
+    ///
+    /// A process that is forked more than once has some forks ready, as many as
+    /// were in use at the same time, at least 8: a task that is given to one waits
+    /// for no fork. It makes the next ones when workers have ended and it has
+    /// nothing else to do. They are no workers and have no handles, each has about
+    /// 50 KiB and one descriptor of its own in this program, they end with the
+    /// process, and they are made anew when it changes (a preload, a raw argument).
+    /// `ps` shows them as `zygote: in stock of PID`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::entry]
+    /// fn parent() -> u32 {
+    ///     std::os::unix::process::parent_id()
+    /// }
+    ///
+    /// let process = zygote::Process::new()?.stock(0);
+    /// for _ in 0..3 {
+    ///     let worker = process.fork()?.run(parent::task())?;
+    ///     assert_eq!(worker.join()?, process.id()?);
+    /// }
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn stock(self, most: usize) -> Self {
+        self.peer().limit_stock(most);
+        self
+    }
+
     fn until(&self, default: Duration) -> Deadline {
         Deadline::after(self.patience.unwrap_or(default))
     }
@@ -216,10 +242,23 @@ impl<S> Process<S> {
     ///
     /// No socket pair can be made; the process is gone.
     pub fn fork(&self) -> Result<Self> {
+        let peer = self.peer().fork_living(self.until(template::PATIENCE))?;
+        self.peer().restock();
+        Ok(self.child(peer))
+    }
+
+    /// [`fork`](Self::fork) for what is run at once.
+    fn fork_to_run(&self) -> Result<Self> {
         let peer = self.peer().fork(self.until(template::PATIENCE))?;
+        Ok(self.child(peer))
+    }
+
+    fn child(&self, peer: Arc<Peer>) -> Self {
         let mut process = Self::from_peer(peer);
         process.patience = self.patience;
-        Ok(process)
+        process.peer().limit_stock(self.peer().stock_limit());
+        process.settings = self.settings.clone();
+        process
     }
 
     /// Runs a task in this process, which becomes its worker.
@@ -230,19 +269,26 @@ impl<S> Process<S> {
     /// # Errors
     ///
     /// The arguments could not be encoded; the process could not be forked, or
-    /// the template died ([`is_template_gone`](Error::is_template_gone)); the
+    /// the template died ([`is_template_gone`](crate::Error::is_template_gone)); the
     /// deadline passed. In all these cases no code of the entry has run
-    /// ([`is_unstarted`](Error::is_unstarted)).
+    /// ([`is_unstarted`](crate::Error::is_unstarted)).
     pub fn run<R, K: RunsIn<S>>(self, task: Task<R, K>) -> Result<Worker<R>> {
         let deadline = self.until(template::PATIENCE);
-        let peer = start(self.lease, task.load(), &[], deadline)?;
-        begin(peer, &task, deadline)
+        let started = self.start(task.load(), &[], TELL_READY, deadline)?;
+        started.begin(&task, &[], deadline)
+    }
+
+    /// Runs a task that executes another program. Returns when it has.
+    pub(crate) fn execute(self, task: &Task<()>, more: &[BorrowedFd<'_>]) -> Result<Worker<()>> {
+        let deadline = self.until(template::PATIENCE);
+        let started = self.start(task.load(), more, 0, deadline)?;
+        started.begin_program(task, more, deadline)
     }
 
     #[doc(hidden)]
     pub fn __spawn_on<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Result<Worker<R>> {
         task.load().check()?;
-        self.fork()?.run(task)
+        self.fork_to_run()?.run(task)
     }
 
     /// Runs each task in a fork of this process: all are asked for before the
@@ -272,90 +318,17 @@ impl<S> Process<S> {
         let asked: Vec<_> = tasks
             .into_iter()
             .map(|task| {
-                let process = self.fork();
-                let peer =
-                    process.and_then(|process| start(process.lease, task.load(), &[], deadline));
-                (task, peer)
+                let process = self.fork_to_run();
+                let started = process
+                    .and_then(|process| process.start(task.load(), &[], TELL_READY, deadline));
+                (task, started)
             })
             .collect();
         asked
             .into_iter()
-            .map(|(task, peer)| begin(peer?, &task, deadline))
+            .map(|(task, started)| started?.begin(&task, &[], deadline))
             .collect()
     }
-}
-
-/// Sends a task to a process, without waiting for anything. One that died while
-/// it waited in stock is replaced.
-fn start(
-    lease: Lease,
-    load: &Load,
-    more: &[BorrowedFd<'_>],
-    deadline: Deadline,
-) -> Result<Arc<Peer>> {
-    let named = |error: Error| error.unstarted().with_entry(load.entry.path());
-    load.check()?;
-    let mut peer = Arc::clone(lease.peer());
-    peer.check_epoch().map_err(named)?;
-    peer.discard_stock();
-    if peer.has_children() {
-        let text = "a process that has live workers cannot run an entry: fork it first";
-        return Err(named(Error::invalid(text)));
-    }
-    let owner = u64::from(epoch::pid());
-    loop {
-        let stock = if peer.is_from_stock() { FROM_STOCK } else { 0 };
-        let head = Head::new(Kind::Run, owner | stock);
-        let all: Vec<_> = load
-            .fds
-            .iter()
-            .map(AsFd::as_fd)
-            .chain(more.iter().copied())
-            .collect();
-        let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
-        match peer.send(head, &body, &all, deadline) {
-            Ok(()) => break,
-            Err(Trouble::Closed { .. }) if peer.is_replaceable() => {
-                let origin = peer.origin().cloned().ok_or_else(gone).map_err(named)?;
-                peer = template::fork_again(&origin, deadline).map_err(named)?;
-            }
-            Err(closed @ Trouble::Closed { .. }) => {
-                // Why it is not there is what its first words, or their
-                // absence, say.
-                peer.hello(deadline).map_err(named)?;
-                return Err(named(lost(closed, "sending a task")));
-            }
-            Err(trouble) => return Err(named(trouble.into_error("sending a task"))),
-        }
-    }
-    drop(lease.release());
-    Ok(peer)
-}
-
-/// Waits until a process that was sent a task exists.
-fn begin<R, K>(peer: Arc<Peer>, task: &Task<R, K>, deadline: Deadline) -> Result<Worker<R>> {
-    let entry = task.load().entry.path();
-    match peer.hello(deadline) {
-        Ok(_) => Ok(Worker::new(peer, entry, task.decode())),
-        Err(error) => {
-            if !error.is_unstarted() {
-                // It exists, and this program has no room for its handle.
-                peer.kill_by_template();
-            }
-            Err(error.with_entry(entry))
-        }
-    }
-}
-
-fn lost(trouble: Trouble, tried: &str) -> Error {
-    match trouble {
-        Trouble::Closed { .. } => Error::new(
-            ErrorKind::TemplateGone,
-            format!("{tried}: the process is gone"),
-        ),
-        other => other.into_error(tried),
-    }
-    .unstarted()
 }
 
 impl<S> fmt::Debug for Process<S> {

@@ -2,19 +2,19 @@
 
 use std::{marker::PhantomData, os::fd::AsFd, time::Duration};
 
-use super::{Process, lost};
+use super::{
+    Process,
+    started::{lost, send_load},
+};
 use crate::{
     client::{
-        peer::{Answer, Peer, Waited, gone},
+        peer::{Answer, Waited, gone},
         template, worker,
     },
     error::{Error, Kind as ErrorKind, Result},
     sys::{pidfd, poll::Deadline},
     task::{Load, Preload, RunsIn},
-    wire::{
-        frame::{Head, Kind, call},
-        link::Trouble,
-    },
+    wire::frame::{Head, Kind},
 };
 
 /// How long a preload may take unless a deadline is set.
@@ -69,6 +69,7 @@ impl<S> Process<S> {
             .map_err(|error| error.with_entry(load.entry.path()))?;
         Ok(Process {
             patience: self.patience,
+            settings: self.settings,
             lease: self.lease,
             state: PhantomData,
         })
@@ -80,8 +81,8 @@ impl<S> Process<S> {
         peer.check_epoch()?;
         peer.discard_stock();
         peer.mark_told();
-        send_load(peer, Head::new(Kind::Preload, 0), load, deadline)
-            .map_err(|trouble| lost(trouble, "sending a preload"))?;
+        send_load(peer, Head::new(Kind::Preload, 0), load, &[], deadline)
+            .map_err(|trouble| lost(peer, trouble, "sending a preload", deadline))?;
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => Ok(()),
@@ -104,10 +105,4 @@ impl<S> Process<S> {
             }
         }
     }
-}
-
-fn send_load(peer: &Peer, head: Head, load: &Load, deadline: Deadline) -> Result<(), Trouble> {
-    let fds: Vec<_> = load.fds.iter().map(AsFd::as_fd).collect();
-    let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
-    peer.send(head, &body, &fds, deadline)
 }

@@ -5,13 +5,13 @@ use std::os::{
     unix::net::UnixStream,
 };
 
-use super::{Process, begin, lost, start};
+use super::{Process, started::lost};
 use crate::{
     client::{template, worker::Worker},
     error::{Error, Result},
     registry,
     task::{Anywhere, Task},
-    wire::frame::{Head, Kind},
+    wire::frame::{Head, Kind, TELL_READY},
 };
 
 impl<S> Process<S> {
@@ -52,13 +52,15 @@ impl<S> Process<S> {
     /// ```
     pub fn run_raw(self, name: &str) -> Result<(Worker<()>, UnixStream)> {
         let entry = registry::find_raw(name).map_err(Error::unstarted)?;
-        let tried = |error| Error::os("a socket pair for a raw entry failed", error).unstarted();
+        let tried =
+            |error| Error::descriptor("a socket pair for a raw entry failed", error).unstarted();
         let (near, far) = UnixStream::pair().map_err(tried)?;
         near.set_nonblocking(true).map_err(tried)?;
         let task: Task<(), Anywhere> = Task::new(entry, |_| Ok(()), |_| Ok(()));
         let deadline = self.until(template::PATIENCE);
-        let peer = start(self.lease, task.load(), &[far.as_fd()], deadline)?;
-        Ok((begin(peer, &task, deadline)?, near))
+        let more = [far.as_fd()];
+        let started = self.start(task.load(), &more, TELL_READY, deadline)?;
+        Ok((started.begin(&task, &more, deadline)?, near))
     }
 
     /// Sends octets as a raw argument. A fork has its own copy of all that was
@@ -86,13 +88,9 @@ impl<S> Process<S> {
         // What waits in stock was forked without it.
         peer.discard_stock();
         peer.mark_told();
-        peer.send(
-            Head::new(kind, 0),
-            body,
-            fds,
-            self.until(template::PATIENCE),
-        )
-        .map_err(|trouble| lost(trouble, "sending a raw argument"))?;
+        let deadline = self.until(template::PATIENCE);
+        peer.send(Head::new(kind, 0), body, fds, deadline)
+            .map_err(|trouble| lost(peer, trouble, "sending a raw argument", deadline))?;
         Ok(self)
     }
 }

@@ -10,7 +10,11 @@ use std::{
 
 use zygote::{Error, Exit, Process, Worker};
 
-use crate::{Outcome, entries};
+use crate::{
+    Outcome, entries,
+    phases::{self, PHASES, Trap},
+    slices,
+};
 
 /// A check and what it shows.
 type Check = (&'static str, fn() -> Outcome);
@@ -18,12 +22,14 @@ type Check = (&'static str, fn() -> Outcome);
 /// In the order they run.
 pub(crate) const ALL: &[Check] = &[
     ("every entry is registered", registered),
+    ("slices of the same names", slices),
     ("an entry", entry),
     ("an entry in a function", entry_in_function),
     ("entries in a dependency", dependency),
     ("the program's arguments", arguments),
     ("descriptors", descriptors),
     ("a panic", panic),
+    ("a panic in each phase", panic_in_each_phase),
     ("an exit code", exit_code),
     ("an abort", abort),
     ("an abort in a template", abort_in_template),
@@ -76,6 +82,10 @@ fn signal(exit: Option<&Exit>) -> Option<i32> {
 
 fn registered() -> Outcome {
     same(zygote::__private::ENTRIES.len(), entries::COUNT)
+}
+
+fn slices() -> Outcome {
+    same(slices::all(), vec![1, 2])
 }
 
 fn entry() -> Outcome {
@@ -138,15 +148,32 @@ fn panic() -> Outcome {
     must(text.contains("entries.rs:"), || format!("no place: {text}"))?;
     let worker = entries::fail::spawn("it again".to_owned())?;
     let exit = worker.wait()?;
-    if cfg!(panic = "abort") {
-        same(signal(Some(&exit)), Some(SIGABRT))?;
-    } else {
-        same(exit.status().and_then(|status| status.code()), Some(101))?;
-    }
+    is_by_panic(&exit)?;
     must(failure(worker)?.is_panic(), || {
         "no panic after the end".to_owned()
     })?;
     Ok(exit.to_string())
+}
+
+fn is_by_panic(exit: &Exit) -> Outcome {
+    if cfg!(panic = "abort") {
+        return same(signal(Some(exit)), Some(SIGABRT));
+    }
+    same(exit.status().and_then(|status| status.code()), Some(101))
+}
+
+/// With the message, whatever the strategy; and only before the entry can it be
+/// said that nothing of it ran.
+fn panic_in_each_phase() -> Outcome {
+    for phase in PHASES {
+        let worker = phases::trapped::spawn(Trap::new(phase))?;
+        is_by_panic(&worker.wait()?).map_err(|error| format!("{phase}: {error}"))?;
+        let error = failure(worker)?;
+        let is_told = error.to_string().contains(&format!("trapped in {phase}"));
+        let is_right = error.is_panic() && is_told && (phase == "decode" || !error.is_unstarted());
+        must(is_right, || format!("{phase}: {error:?}"))?;
+    }
+    Ok(String::new())
 }
 
 fn exit_code() -> Outcome {

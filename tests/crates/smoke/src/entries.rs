@@ -10,9 +10,9 @@ use std::{
 
 use zygote::{Arg, Args, Receiver, Sender};
 
-/// How many entries and preloads the whole program has: those of this file and
-/// of the crate `dep`.
-pub(crate) const COUNT: usize = 22 + 3;
+/// How many entries and preloads the whole program has: those of this file, the
+/// one of `phases`, those of the crate `dep`, and the one of the library itself.
+pub(crate) const COUNT: usize = 22 + 1 + 3 + 1;
 
 #[zygote::entry]
 pub(crate) fn add(a: u64, b: u64) -> u64 {

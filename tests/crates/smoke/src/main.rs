@@ -3,6 +3,8 @@
 
 mod checks;
 mod entries;
+mod phases;
+mod slices;
 
 use std::{
     error::Error,

@@ -1,5 +1,5 @@
-//! For `benches/startup.rs`: nothing, with the library linked.
+//! For measurements of the start: nothing, with the library linked.
 
 use zygote as _;
 
-fn main() {}
+include!("../../startup_plain/src/nothing.rs");

@@ -1,3 +1,3 @@
-//! For `benches/startup.rs`: nothing, without the library.
+//! For measurements of the start: nothing, without the library.
 
-fn main() {}
+include!("../../startup_plain/src/nothing.rs");

@@ -1,0 +1,109 @@
+//! What 0, 1 and 2 are, and the program's ends of pipes.
+
+use std::{
+    io::{self, pipe},
+    os::fd::OwnedFd,
+    process::{ChildStderr, ChildStdin, ChildStdout},
+    sync::Arc,
+};
+
+use super::{Process, Setting, What};
+use crate::{
+    error::{Error, Result},
+    settings::{INHERIT, NULL, PASSED, PIPED, Settings, Stdio, Stream},
+};
+
+/// # Standard streams
+///
+/// By default a worker has those that its template has: what the program had
+/// when the template began.
+impl<S> Process<S> {
+    /// What the worker reads at 0: [`Stdio::null`], [`Stdio::piped`] (then
+    /// [`Worker::take_stdin`](crate::Worker::take_stdin) has the other end), or
+    /// a descriptor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{fs::File, io::read_to_string};
+    ///
+    /// #[zygote::entry]
+    /// fn first_line() -> std::io::Result<String> {
+    ///     Ok(read_to_string(std::io::stdin())?.lines().next().unwrap_or_default().to_owned())
+    /// }
+    ///
+    /// let process = zygote::Process::new()?.stdin(File::open("Cargo.toml")?);
+    /// assert_eq!(process.run(first_line::task())?.join()??, "[workspace]");
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn stdin(self, stdin: impl Into<Stdio>) -> Self {
+        self.stream(What::Stdin, stdin.into())
+    }
+
+    /// What the worker writes to at 1, as [`stdin`](Self::stdin). Rust's and
+    /// C's buffers are flushed before the result is sent.
+    pub fn stdout(self, stdout: impl Into<Stdio>) -> Self {
+        self.stream(What::Stdout, stdout.into())
+    }
+
+    /// What the worker writes to at 2, as [`stdin`](Self::stdin).
+    pub fn stderr(self, stderr: impl Into<Stdio>) -> Self {
+        self.stream(What::Stderr, stderr.into())
+    }
+
+    pub(crate) fn stream(self, what: What, stdio: Stdio) -> Self {
+        let setting = Setting::new(what);
+        self.set(match stdio.0 {
+            Stream::Inherit => setting.number(INHERIT),
+            Stream::Null => setting.number(NULL),
+            Stream::Piped => setting.number(PIPED),
+            Stream::Fd(fd) => setting.number(PASSED).fd(fd),
+        })
+    }
+
+    /// Whether this is what was said about a stream.
+    pub(crate) fn stream_is(&self, what: What, number: Option<i64>) -> bool {
+        let said = self.settings.of(what).next();
+        said.and_then(|setting| setting.numbers.first().copied()) == number
+    }
+}
+
+/// The program's ends of a worker's pipes.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Option<ChildStdout>,
+    pub(crate) stderr: Option<ChildStderr>,
+}
+
+impl Ends {
+    /// Makes the pipes that the settings ask for, and puts the worker's ends
+    /// there in their place.
+    pub(crate) fn make(settings: &mut Settings) -> Result<Self> {
+        let mut ends = Self::default();
+        for setting in settings.iter_mut() {
+            let is_piped = setting.numbers == [PIPED];
+            let far: io::Result<OwnedFd> = match setting.what {
+                What::Stdin if is_piped => pipe().map(|(read, write)| {
+                    ends.stdin = Some(OwnedFd::from(write).into());
+                    read.into()
+                }),
+                What::Stdout if is_piped => pipe().map(|(read, write)| {
+                    ends.stdout = Some(OwnedFd::from(read).into());
+                    write.into()
+                }),
+                What::Stderr if is_piped => pipe().map(|(read, write)| {
+                    ends.stderr = Some(OwnedFd::from(read).into());
+                    write.into()
+                }),
+                _ => continue,
+            };
+            let what = setting.what;
+            let far = far.map_err(|error| {
+                Error::os(format!("a pipe for `{}` failed", what.name()), error).unstarted()
+            })?;
+            *setting = Setting::new(what).number(PASSED).fd(Arc::new(far));
+        }
+        Ok(ends)
+    }
+}

@@ -1,0 +1,212 @@
+//! From a task to a worker: what is sent, and what is waited for.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Process, settings::Ends};
+use crate::{
+    client::{
+        peer::{Answer, Hello, Peer, Waited, gone},
+        template,
+        tree::Tree,
+        worker::Worker,
+    },
+    error::{Error, Kind as ErrorKind, Result},
+    hooks::{self, When},
+    settings::Settings,
+    sys::{epoch, fail, poll::Deadline},
+    task::{Load, Task},
+    wire::{
+        frame::{FROM_STOCK, Head, Kind, call},
+        link::{self, Trouble},
+    },
+};
+
+/// A process that was sent a task.
+pub(super) struct Started {
+    peer: Arc<Peer>,
+    settings: Settings,
+    /// In the number of `Run`.
+    flag: u64,
+    ends: Ends,
+    tree: Tree,
+}
+
+impl<S> Process<S> {
+    /// Sends the task, without waiting for anything. With settings or hooks,
+    /// `flag` is put into the number of `Run`.
+    pub(super) fn start(
+        self,
+        load: &Load,
+        more: &[BorrowedFd<'_>],
+        flag: u64,
+        deadline: Deadline,
+    ) -> Result<Started> {
+        let Self {
+            lease,
+            mut settings,
+            ..
+        } = self;
+        let named = |error: Error| error.unstarted().with_entry(load.entry.path());
+        load.check()?;
+        let peer = lease.peer();
+        peer.check_epoch().map_err(named)?;
+        peer.discard_stock();
+        if peer.has_children() {
+            let text = "a process that has live workers cannot run an entry: fork it first";
+            return Err(named(Error::invalid(text)));
+        }
+        let ends = Ends::make(&mut settings).map_err(named)?;
+        let is_prepared = !settings.is_empty() || hooks::has(When::Worker);
+        let mut started = Started {
+            peer: Arc::clone(peer),
+            flag: if is_prepared { flag } else { 0 },
+            ends,
+            tree: Tree::of(&settings),
+            settings,
+        };
+        fail::point("program: before Run");
+        started.tell(load, more, deadline).map_err(named)?;
+        fail::point("program: after Run");
+        drop(lease.release());
+        Ok(started)
+    }
+}
+
+impl Started {
+    /// Sends the settings, if there are any, and the task. A spare that died
+    /// while it waited in stock is replaced.
+    fn tell(&mut self, load: &Load, more: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        loop {
+            match self.try_to_tell(load, more, deadline) {
+                Ok(()) => return Ok(()),
+                Err(Trouble::Closed { .. }) if self.peer.is_replaceable() => {
+                    self.replace(deadline)?;
+                }
+                Err(trouble) => return Err(lost(&self.peer, trouble, "sending a task", deadline)),
+            }
+        }
+    }
+
+    fn try_to_tell(
+        &self,
+        load: &Load,
+        more: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<(), Trouble> {
+        let peer = &self.peer;
+        let mut number = u64::from(epoch::pid()) | self.flag;
+        if peer.is_from_stock() {
+            number |= FROM_STOCK;
+        }
+        if !self.settings.is_empty() {
+            let (bytes, fds) = self.settings.encode();
+            peer.send(Head::new(Kind::Settings, 0), &[&bytes], &fds, deadline)?;
+        }
+        send_load(peer, Head::new(Kind::Run, number), load, more, deadline)
+    }
+
+    /// Another one takes the place of a spare that ran nothing.
+    fn replace(&mut self, deadline: Deadline) -> Result<()> {
+        let origin = self.peer.origin().cloned().ok_or_else(gone)?;
+        self.peer = template::fork_again(&origin, deadline)?;
+        Ok(())
+    }
+
+    /// Waits until the process exists and is what its settings say.
+    pub(super) fn begin<R, K>(
+        mut self,
+        task: &Task<R, K>,
+        more: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<Worker<R>> {
+        let (load, entry) = (task.load(), task.load().entry.path());
+        let named = |error: Error| error.with_entry(entry);
+        self.exist(load, more, deadline).map_err(named)?;
+        if self.flag != 0 {
+            self.peer.ready(deadline).map_err(named)?;
+        }
+        Ok(self.into_worker(task))
+    }
+
+    /// Waits until the process has executed another program.
+    pub(super) fn begin_program(
+        mut self,
+        task: &Task<()>,
+        more: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<Worker<()>> {
+        self.exist(task.load(), more, deadline)?;
+        self.peer.executed(deadline)?;
+        Ok(self.into_worker(task))
+    }
+
+    fn into_worker<R, K>(self, task: &Task<R, K>) -> Worker<R> {
+        let (entry, decode) = (task.load().entry.path(), task.decode());
+        Worker::new(self.peer, entry, decode, self.ends, self.tree)
+    }
+
+    /// Waits until the process exists.
+    fn exist(&mut self, load: &Load, more: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        if let Some(origin) = self.peer.origin() {
+            origin.restock();
+        }
+        loop {
+            let Err(error) = self.peer.hello(deadline) else {
+                return Ok(());
+            };
+            if self.peer.has_vanished() {
+                self.replace(deadline)?;
+                self.tell(load, more, deadline)?;
+                continue;
+            }
+            if !error.is_unstarted() {
+                // It exists, and this program has no room for its handle.
+                self.peer.kill_by_template();
+            }
+            return Err(error);
+        }
+    }
+}
+
+/// Sends an entry or a preload with its arguments, and `more` descriptors.
+pub(super) fn send_load(
+    peer: &Peer,
+    head: Head,
+    load: &Load,
+    more: &[BorrowedFd<'_>],
+    deadline: Deadline,
+) -> Result<(), Trouble> {
+    let own = load.fds.iter().map(AsFd::as_fd);
+    let fds: Vec<_> = own.chain(more.iter().copied()).collect();
+    let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
+    link::send_kept(peer.socket(), head, &body, &load.memory, &fds, deadline)
+}
+
+/// Why a process could not be told something. Why it is not there is what its
+/// first words, or their absence, or its last word say.
+pub(super) fn lost(peer: &Peer, trouble: Trouble, tried: &str, deadline: Deadline) -> Error {
+    match trouble {
+        Trouble::Closed { .. } => match peer.hello(deadline) {
+            Ok(hello) => last_word(peer, hello).unwrap_or_else(|| {
+                let text = format!("{tried}: the process is gone");
+                Error::new(ErrorKind::TemplateGone, text)
+            }),
+            Err(error) => error,
+        },
+        other => other.into_error(tried),
+    }
+    .unstarted()
+}
+
+/// Why a process that was there has ended, if it or its template has said so.
+fn last_word(peer: &Peer, hello: &Hello) -> Option<Error> {
+    let now = Deadline::after(Duration::ZERO);
+    match peer.answer(now, hello.pidfd.as_fd()) {
+        Ok(Waited::Got(Answer::Failed(failure))) => Some(failure.into_error()),
+        _ => None,
+    }
+}

@@ -1,0 +1,73 @@
+//! How a worker and its descendants are killed at once.
+
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+use crate::{
+    error::{Error, Result},
+    settings::{Namespaces, Settings, What},
+    sys::{pidfd, place},
+};
+
+/// What holds a worker's descendants together.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Of either version.
+    cgroups: Vec<Arc<OwnedFd>>,
+    leads_group: bool,
+    /// The process that the program knows is the keeper of a namespace.
+    is_keeper: bool,
+}
+
+impl Tree {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let has = |what| settings.of(what).next().is_some();
+        let own_group = |group: Option<&i64>| group == Some(&0);
+        let mut groups = settings.of(What::ProcessGroup);
+        let mut namespaces = settings.of(What::Namespaces).filter_map(Namespaces::decode);
+        let is_keeper = namespaces.any(|new| new.has(libc::CLONE_NEWPID));
+        let leads = has(What::Session) || groups.any(|group| own_group(group.numbers.first()));
+        Self {
+            cgroups: settings
+                .of(What::Cgroup)
+                .flat_map(|cgroup| cgroup.fds.iter().cloned())
+                .collect(),
+            // Inside a namespace the worker leads it, not the keeper.
+            leads_group: leads && !is_keeper,
+            is_keeper,
+        }
+    }
+
+    /// Kills by all that is known: each reaches what has left another.
+    pub(super) fn kill(&self, process: BorrowedFd<'_>, id: u32) -> Result<()> {
+        let tried = |what: &str, error: io::Error| {
+            Error::os(format!("killing the worker's {what} failed"), error).with_pid(id)
+        };
+        let mut cgroups: Vec<&OwnedFd> = self.cgroups.iter().map(AsRef::as_ref).collect();
+        cgroups.retain(|dir| place::is_cgroup2(dir));
+        if cgroups.is_empty() && !self.leads_group && !self.is_keeper {
+            return Err(Error::invalid(
+                "nothing holds the worker and its descendants together: ask for \
+                 `process_group(0)`, `session()`, a PID namespace, or a `cgroup` of version 2",
+            )
+            .with_pid(id));
+        }
+        for dir in &cgroups {
+            if place::is_in_cgroup(dir).map_err(|error| tried("cgroup", error))? {
+                let text = "the program itself is in the worker's cgroup: give the worker its own";
+                return Err(Error::invalid(text).with_pid(id));
+            }
+        }
+        // First, while the worker lives and its group has a name.
+        if self.leads_group {
+            pidfd::kill_group(process, id).map_err(|error| tried("process group", error))?;
+        }
+        for dir in cgroups {
+            place::kill_cgroup(dir).map_err(|error| tried("cgroup", error))?;
+        }
+        pidfd::signal(process, libc::SIGKILL).map_err(|error| tried("process", error))
+    }
+}

@@ -1,0 +1,198 @@
+//! The handle on a program that was started.
+
+use std::{
+    io::{self, Read},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    client::Worker,
+    error::{Error, Kind, Result},
+    exit::Exit,
+};
+
+/// A program that was started, as `std::process::Child`.
+///
+/// Unlike std's: all waits take `&self` and there is one with a deadline; it is
+/// signalled by its pidfd, never another process that has the same id; a handle
+/// that is dropped leaves no zombie. As a descriptor it is the pidfd.
+///
+/// # Examples
+///
+/// ```
+/// use std::{io::{Read, Write}, time::Duration};
+/// use zygote::{Command, Stdio};
+///
+/// let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+/// let mut stdin = cat.stdin.take().expect("it is piped");
+/// stdin.write_all(b"hello")?;
+/// assert!(cat.wait_timeout(Duration::from_millis(5))?.is_none());
+/// drop(stdin);
+/// assert!(cat.wait()?.success());
+/// let mut text = String::new();
+/// cat.stdout.take().expect("it is piped").read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// # Ok::<(), zygote::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Child {
+    /// The program's end of a piped stdin.
+    pub stdin: Option<ChildStdin>,
+    /// The program's end of a piped stdout.
+    pub stdout: Option<ChildStdout>,
+    /// The program's end of a piped stderr.
+    pub stderr: Option<ChildStderr>,
+    worker: Worker<()>,
+}
+
+impl Child {
+    pub(super) fn new(mut worker: Worker<()>) -> Self {
+        Self {
+            stdin: worker.take_stdin(),
+            stdout: worker.take_stdout(),
+            stderr: worker.take_stderr(),
+            worker,
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.worker.id()
+    }
+
+    /// Waits until it has ended. A piped stdin should be dropped before.
+    ///
+    /// # Errors
+    ///
+    /// How it ended cannot be known, because its template died (before Linux
+    /// 6.15); a system call failed; the handle is from before a fork.
+    pub fn wait(&self) -> Result<ExitStatus> {
+        known(self.worker.wait()?)
+    }
+
+    /// [`wait`](Self::wait) that does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As `wait`.
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        self.worker.try_wait()?.map(known).transpose()
+    }
+
+    /// [`wait`](Self::wait), but for this long; `None` when it still runs.
+    ///
+    /// # Errors
+    ///
+    /// As `wait`.
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<ExitStatus>> {
+        self.worker.wait_timeout(timeout)?.map(known).transpose()
+    }
+
+    /// How it ended and what it used; waits for that.
+    ///
+    /// # Errors
+    ///
+    /// A system call failed, or the handle is from before a fork.
+    pub fn exit(&self) -> Result<Exit> {
+        self.worker.wait()
+    }
+
+    /// Closes a piped stdin, reads stdout and stderr to their ends, and waits.
+    ///
+    /// (While both are pipes, one is read by a thread that ends before this
+    /// returns.)
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait); a pipe cannot be read.
+    pub fn wait_with_output(mut self) -> Result<Output> {
+        drop(self.stdin.take());
+        let (out, err) = (self.stdout.take(), self.stderr.take());
+        let (stdout, stderr) = match (out, err) {
+            (Some(out), Some(err)) => thread::scope(|scope| {
+                let reader = thread::Builder::new().spawn_scoped(scope, || all(err));
+                let stdout = all(out);
+                let stderr = match reader {
+                    Ok(reader) => reader.join().unwrap_or_else(|_| Ok(Vec::new())),
+                    Err(error) => Err(error),
+                };
+                (stdout, stderr)
+            }),
+            (out, err) => (out.map_or_else(none, all), err.map_or_else(none, all)),
+        };
+        let tried = |error| Error::os("reading a program's output failed", error);
+        Ok(Output {
+            stdout: stdout.map_err(tried)?,
+            stderr: stderr.map_err(tried)?,
+            status: self.wait()?,
+        })
+    }
+
+    /// Sends SIGKILL. A program that has ended is not an error.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses: the program has another user.
+    pub fn kill(&self) -> Result<()> {
+        self.worker.kill()
+    }
+
+    /// Kills the program and what it has started, as
+    /// [`Worker::kill_tree`](crate::Worker::kill_tree).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn kill_tree(&self) -> Result<()> {
+        self.worker.kill_tree()
+    }
+
+    /// Sends a signal. A program that has ended is not an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`kill`](Self::kill); a number that is no signal.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        self.worker.signal(signal)
+    }
+
+    /// Whether dropping the handle kills the program. It does not by default.
+    #[must_use = "it gives the child back"]
+    pub fn kill_on_drop(mut self, kill: bool) -> Self {
+        self.worker = self.worker.kill_on_drop(kill);
+        self
+    }
+}
+
+fn known(exit: Exit) -> Result<ExitStatus> {
+    exit.status().ok_or_else(|| {
+        let text = "the template is gone, and how the program ended cannot be known";
+        Error::new(Kind::TemplateGone, text).with_exit(exit)
+    })
+}
+
+fn none() -> io::Result<Vec<u8>> {
+    Ok(Vec::new())
+}
+
+fn all(mut from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.worker.as_fd()
+    }
+}
+
+impl AsRawFd for Child {
+    fn as_raw_fd(&self) -> RawFd {
+        self.worker.as_raw_fd()
+    }
+}

@@ -1,0 +1,274 @@
+//! Other programs, started by the template.
+//!
+//! `Command` records what to start; `exec` is the entry that becomes the
+//! program, in the worker; `Child` is the handle.
+
+mod child;
+mod exec;
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    os::fd::OwnedFd,
+    process::{ExitStatus, Output},
+    sync::Arc,
+};
+
+pub use self::child::Child;
+use crate::{
+    client::Process,
+    error::Result,
+    settings::{
+        Capability, Cgroup, INHERIT, IoPriority, Namespaces, Resource, Scheduler, Stdio, What,
+    },
+    sys::fd,
+    task::Task,
+};
+
+/// Starts another program, as `std::process::Command` does, but from the
+/// template: it costs the same from a program of any size, with any number of
+/// threads, whatever is done between fork and exec.
+///
+/// As with std's, the program inherits the environment, the directory, the umask
+/// and the standard streams that this program has at the time of the spawn, and
+/// is looked for in `PATH`. Its descriptors are exactly 0, 1, 2 and those
+/// [given](Self::fd); signals are as a shell leaves them. (The limits are the
+/// template's, and so is the umask where there is no `/proc`.) All settings of a
+/// [`Process`] can be used.
+///
+/// Unlike std's, the child ends when this program does, however it ends, unless
+/// it is [`detached`](Self::detached); and dropping the [`Child`] leaves no
+/// zombie.
+///
+/// # Examples
+///
+/// ```
+/// use zygote::Command;
+///
+/// let output = Command::new("sh").args(["-c", "echo $GREETING"]).env("GREETING", "hello").output()?;
+/// assert!(output.status.success());
+/// assert_eq!(output.stdout, b"hello\n");
+///
+/// let error = Command::new("/no/such/program").spawn().unwrap_err();
+/// assert!(error.to_string().contains("/no/such/program"));
+/// # Ok::<(), zygote::Error>(())
+/// ```
+pub struct Command {
+    program: OsString,
+    arg0: Option<OsString>,
+    args: Vec<OsString>,
+    fds: Vec<(i32, Arc<OwnedFd>)>,
+    before: Vec<Task<std::io::Result<()>>>,
+    /// The settings.
+    process: Process,
+}
+
+/// Methods that are those of a `Process`, by reference.
+macro_rules! settings {
+    ($($(#[$meta:meta])* $name:ident $(<$($generic:ident: $bound:path),*>)? ($($arg:ident: $ty:ty),*);)*) => {$(
+        #[doc = concat!("As [`Process::", stringify!($name), "`].")]
+        $(#[$meta])*
+        pub fn $name $(<$($generic: $bound),*>)? (&mut self, $($arg: $ty),*) -> &mut Self {
+            self.change(|process| process.$name($($arg),*))
+        }
+    )*};
+}
+
+impl Command {
+    /// The program to start: a path, or a name that is looked for in `PATH`.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arg0: None,
+            args: Vec::new(),
+            fds: Vec::new(),
+            before: Vec::new(),
+            process: Process::draft(),
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Self {
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+        self.args.extend(args);
+        self
+    }
+
+    /// What the program sees as its own name, instead of what it was started
+    /// as.
+    pub fn arg0(&mut self, arg0: impl AsRef<OsStr>) -> &mut Self {
+        self.arg0 = Some(arg0.as_ref().to_owned());
+        self
+    }
+
+    /// Passes a descriptor, which the program finds at this number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::fs::File;
+    ///
+    /// let mut command = zygote::Command::new("head");
+    /// command.args(["-n1", "/proc/self/fd/5"]).fd(5, File::open("Cargo.toml")?);
+    /// assert_eq!(command.output()?.stdout, b"[workspace]\n");
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn fd(&mut self, number: u32, fd: impl Into<OwnedFd>) -> &mut Self {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        self.fds.push((number, Arc::new(fd.into())));
+        self
+    }
+
+    /// Runs a task in the new process, after all settings and before the
+    /// program. Any Rust code: the process has one thread, so it may allocate
+    /// and lock as it likes. If it returns an error or panics, the program is
+    /// not started, and that is the error of the spawn. Several run in order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{env, io};
+    ///
+    /// #[zygote::entry]
+    /// fn prepare(limit: u64) -> io::Result<()> {
+    ///     if limit == 0 {
+    ///         return Err(io::Error::other("no limit"));
+    ///     }
+    ///     env::set_current_dir("/proc")
+    /// }
+    ///
+    /// let output = zygote::Command::new("pwd").pre_exec(prepare::task(5)).output()?;
+    /// assert_eq!(output.stdout, b"/proc\n");
+    /// let error = zygote::Command::new("pwd").pre_exec(prepare::task(0)).output().unwrap_err();
+    /// assert!(error.to_string().contains("prepare"));
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn pre_exec(&mut self, task: Task<std::io::Result<()>>) -> &mut Self {
+        self.before.push(task);
+        self
+    }
+
+    settings! {
+        env(key: impl AsRef<OsStr>, value: impl AsRef<OsStr>);
+        envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(vars: impl IntoIterator<Item = (K, V)>);
+        env_remove(key: impl AsRef<OsStr>);
+        env_clear();
+        current_dir(dir: impl AsRef<std::path::Path>);
+        umask(mask: u32);
+        stdin(stdin: impl Into<Stdio>);
+        stdout(stdout: impl Into<Stdio>);
+        stderr(stderr: impl Into<Stdio>);
+        process_group(pgroup: i32);
+        session();
+        controlling_terminal(fd: impl Into<OwnedFd>);
+        cgroup(cgroup: impl Into<Cgroup>);
+        namespaces(namespaces: Namespaces);
+        chroot(path: impl AsRef<std::path::Path>);
+        pivot_root(new_root: impl AsRef<std::path::Path>);
+        title(title: impl AsRef<OsStr>);
+        thread_name(name: impl AsRef<OsStr>);
+        uid(uid: u32);
+        gid(gid: u32);
+        groups(groups: impl IntoIterator<Item = u32>);
+        capabilities(keep: impl IntoIterator<Item = Capability>);
+        no_new_privs(set: bool);
+        dumpable(set: bool);
+        rlimit(resource: Resource, soft: u64, hard: u64);
+        cpu_time(time: std::time::Duration);
+        nice(nice: i32);
+        io_priority(priority: IoPriority);
+        affinity(cpus: impl IntoIterator<Item = usize>);
+        scheduler(scheduler: Scheduler);
+        oom_score_adj(adjustment: i32);
+        detached();
+        deadline(patience: std::time::Duration);
+    }
+
+    fn change(&mut self, change: impl FnOnce(Process) -> Process) -> &mut Self {
+        let process = std::mem::replace(&mut self.process, Process::draft());
+        self.process = change(process);
+        self
+    }
+
+    /// Starts the program. Returns when it has been executed, or with the reason
+    /// why it could not be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::run`]; an error of [`pre_exec`](Self::pre_exec); the
+    /// program cannot be executed: the text names it, the errno is in
+    /// [`source`](std::error::Error::source).
+    pub fn spawn(&mut self) -> Result<Child> {
+        self.start(|_| Stdio::inherit())
+    }
+
+    /// Runs the program to its end, and says how it ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn) and [`Child::wait`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let status = zygote::Command::new("sh").args(["-c", "exit 3"]).status()?;
+    /// assert_eq!(status.code(), Some(3));
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn status(&mut self) -> Result<ExitStatus> {
+        self.spawn()?.wait()
+    }
+
+    /// Runs the program to its end, and collects what it writes. Streams that
+    /// nothing was said about are pipes, stdin `/dev/null`.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`].
+    pub fn output(&mut self) -> Result<Output> {
+        let collected = |what| match what {
+            What::Stdin => Stdio::null(),
+            _ => Stdio::piped(),
+        };
+        self.start(collected)?.wait_with_output()
+    }
+
+    /// Starts the program with these streams where nothing was said about them.
+    fn start(&self, default: impl Fn(What) -> Stdio) -> Result<Child> {
+        let mut process = self.process.realize()?;
+        let mut lent = Vec::new();
+        for (number, what) in (0..).zip([What::Stdin, What::Stdout, What::Stderr]) {
+            if process.stream_is(what, None) {
+                process = process.stream(what, default(what));
+            }
+            // One that is closed here is closed, in effect, there.
+            if process.stream_is(what, Some(INHERIT)) {
+                match fd::lend(number) {
+                    Ok(fd) => lent.push((number, fd)),
+                    Err(_) => process = process.stream(what, Stdio::null()),
+                }
+            }
+        }
+        let task = exec::task(self, lent.iter().map(|(number, _)| *number));
+        let lent: Vec<_> = lent.into_iter().map(|(_, fd)| fd).collect();
+        process
+            .surroundings_of_program()?
+            .execute(&task, &lent)
+            .map(Child::new)
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .finish_non_exhaustive()
+    }
+}

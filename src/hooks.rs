@@ -1,0 +1,168 @@
+//! The hooks of the program: a distributed slice, filled at link time, and the
+//! order they run in.
+
+use std::fmt::Display;
+
+/// One function annotated `#[zygote::hook]`.
+#[derive(Debug)]
+pub struct Hook {
+    path: &'static str,
+    line: u32,
+    column: u32,
+    order: i32,
+    when: When,
+    run: fn() -> Result<(), String>,
+}
+
+/// When a [`Hook`] runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// In a worker, before the entry.
+    Worker,
+    /// In a template, before a fork.
+    Prepare,
+    /// In a template, after a fork.
+    Parent,
+    /// In a new process, before anything else.
+    Child,
+}
+
+/// Every hook that was linked into this program, as the linker placed them.
+#[zygote_macros::slice]
+pub static HOOKS: [Hook];
+
+impl Hook {
+    /// What the macro puts into the slice.
+    #[must_use]
+    pub const fn new(
+        path: &'static str,
+        line: u32,
+        column: u32,
+        order: i32,
+        when: When,
+        run: fn() -> Result<(), String>,
+    ) -> Self {
+        Self {
+            path,
+            line,
+            column,
+            order,
+            when,
+            run,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &'static str {
+        self.path
+    }
+
+    pub(crate) fn when(&self) -> When {
+        self.when
+    }
+
+    pub(crate) fn run(&self) -> Result<(), String> {
+        (self.run)()
+    }
+
+    fn place(&self) -> (i32, &'static str, u32, u32) {
+        (self.order, self.path, self.line, self.column)
+    }
+}
+
+impl When {
+    /// The word in the attribute.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Prepare => "prepare",
+            Self::Parent => "parent",
+            Self::Child => "child",
+        }
+    }
+}
+
+/// Whether there is a hook of this kind.
+pub(crate) fn has(when: When) -> bool {
+    !HOOKS.is_empty() && HOOKS.iter().any(|hook| hook.when == when)
+}
+
+/// The hooks of this kind as they are to run. Prepare hooks run in reverse, as
+/// `pthread_atfork` has it: what was taken last is given back first.
+pub(crate) fn of(when: When) -> Vec<&'static Hook> {
+    let mut found = sorted(HOOKS.iter().filter(|hook| hook.when == when).collect());
+    if when == When::Prepare {
+        found.reverse();
+    }
+    found
+}
+
+fn sorted(mut hooks: Vec<&Hook>) -> Vec<&Hook> {
+    hooks.sort_by_key(|hook| hook.place());
+    hooks
+}
+
+/// What a hook may return.
+#[diagnostic::on_unimplemented(
+    message = "a hook returns `()` or `Result<(), E>` with `E: Display`",
+    label = "not what a hook returns"
+)]
+pub trait Outcome {
+    /// The text of the error, if it is one.
+    fn outcome(self) -> Result<(), String>;
+}
+
+impl Outcome for () {
+    fn outcome(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: Display> Outcome for Result<(), E> {
+    fn outcome(self) -> Result<(), String> {
+        // The alternate form of an `anyhow::Error` has the causes.
+        self.map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// What an expansion calls with what the function gave.
+pub fn outcome<T: Outcome>(returned: T) -> Result<(), String> {
+    returned.outcome()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_number_path_and_line() {
+        let hook = |order, path, line| Hook::new(path, line, 1, order, When::Child, || Ok(()));
+        let hooks = [
+            hook(0, "b", 1),
+            hook(10, "a", 1),
+            hook(0, "a", 9),
+            hook(-3, "z", 5),
+            hook(0, "a", 2),
+        ];
+        let places: Vec<_> = sorted(hooks.iter().collect())
+            .into_iter()
+            .map(|hook| (hook.order, hook.path, hook.line))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                (-3, "z", 5),
+                (0, "a", 2),
+                (0, "a", 9),
+                (0, "b", 1),
+                (10, "a", 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn an_outcome_has_the_text_of_the_error() {
+        assert_eq!(outcome(()), Ok(()));
+        assert_eq!(outcome(Ok::<(), &str>(())), Ok(()));
+        assert_eq!(outcome(Err("no entropy")), Err("no entropy".to_owned()));
+    }
+}

@@ -1,0 +1,72 @@
+//! Runs the program's hooks, in workers and around forks.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use super::panics;
+use crate::{
+    error::Kind as ErrorKind,
+    hooks::{self, Hook, When},
+    sys::fork,
+    wire::frame::Failure,
+};
+
+thread_local! {
+    /// The hook that this thread runs. Without unwinding its panic is sent by
+    /// the panic hook, which must know of it.
+    static RUNNING: Cell<Option<&'static Hook>> = const { Cell::new(None) };
+}
+
+/// Runs the hooks of this kind, up to the first that fails.
+pub(super) fn run(when: When) -> Result<(), Failure> {
+    if !hooks::has(when) {
+        return Ok(());
+    }
+    hooks::of(when).into_iter().try_for_each(run_one)
+}
+
+/// Whether anything runs around a fork.
+pub(super) fn surround_forks() -> bool {
+    [When::Prepare, When::Parent, When::Child]
+        .into_iter()
+        .any(hooks::has)
+}
+
+fn run_one(hook: &'static Hook) -> Result<(), Failure> {
+    let before = fork::own_pid();
+    RUNNING.set(Some(hook));
+    let result = catch_unwind(AssertUnwindSafe(|| hook.run()));
+    if fork::own_pid() != before {
+        // The hook forked, and this is the copy: the sockets are not its own.
+        fork::exit(0);
+    }
+    let result = match result {
+        Ok(result) => result.map_err(|text| failure(hook, &format!("failed: {text}"))),
+        Err(payload) => {
+            let caught = panics::caught(&*payload);
+            // Its drop may panic again.
+            std::mem::forget(payload);
+            Err(caught)
+        }
+    };
+    RUNNING.set(None);
+    result
+}
+
+/// What to say about a panic of this thread, if a hook is running in it.
+pub(super) fn panicked(text: &str) -> Option<Failure> {
+    RUNNING.get().map(|hook| failure(hook, text))
+}
+
+fn failure(hook: &Hook, text: &str) -> Failure {
+    let (when, path) = (hook.when(), hook.path());
+    Failure {
+        kind: ErrorKind::Hook,
+        // After a parent hook the child may have begun.
+        unstarted: when != When::Parent,
+        code: 0,
+        text: format!("the {} hook `{path}` {text}", when.name()),
+    }
+}

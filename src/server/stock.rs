@@ -1,0 +1,144 @@
+//! When a template forks the spares that it was asked for.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    time::Duration,
+};
+
+use crate::sys::poll::Deadline;
+
+/// How long nothing must have happened before a spare is forked for which nothing
+/// has made room: a fork takes time from whoever is at work.
+const QUIET: Duration = Duration::from_millis(5);
+
+/// Between two spares when it is quiet: whoever wants something goes first.
+const STEP: Duration = Duration::from_millis(1);
+
+/// Spares that have not been forked yet: their numbers, and their ends of their
+/// sockets.
+#[derive(Debug, Default)]
+pub(super) struct Stock {
+    spares: VecDeque<(u64, OwnedFd)>,
+    due: Option<Deadline>,
+    /// A child has ended since the last one was forked: another takes its place.
+    has_place: bool,
+}
+
+impl Stock {
+    pub(super) fn add(&mut self, number: u64, end: OwnedFd) {
+        self.spares.push_back((number, end));
+        self.wait();
+    }
+
+    /// Something else was done: the next one is forked when it was quiet.
+    pub(super) fn wait(&mut self) {
+        self.due = Some(Deadline::after(QUIET));
+    }
+
+    /// A child has ended. Others may follow, whose places are enough.
+    pub(super) fn child_ended(&mut self) {
+        self.has_place = true;
+        self.wait();
+    }
+
+    /// When the next one should be forked, if nothing else is to be done then.
+    pub(super) fn due(&self) -> Deadline {
+        match self.due {
+            _ if self.spares.is_empty() => Deadline::NEVER,
+            _ if self.has_place => Deadline::after(Duration::ZERO),
+            due => due.unwrap_or(Deadline::NEVER),
+        }
+    }
+
+    /// The one that is forked next.
+    pub(super) fn next(&mut self) -> Option<(u64, OwnedFd)> {
+        let pause = if self.has_place { QUIET } else { STEP };
+        self.has_place = false;
+        self.due = Some(Deadline::after(pause));
+        self.spares.pop_front()
+    }
+
+    /// The one of this number, if it was not forked yet.
+    pub(super) fn take(&mut self, number: u64) -> Option<OwnedFd> {
+        let at = self.spares.iter().position(|spare| spare.0 == number)?;
+        self.spares.remove(at).map(|(_, end)| end)
+    }
+
+    /// It could not be forked: not tried again before something else has
+    /// happened, or what fails would be tried without end.
+    pub(super) fn put_back(&mut self, number: u64, end: OwnedFd) {
+        self.spares.push_front((number, end));
+        self.due = None;
+    }
+
+    pub(super) fn ends(&self) -> impl Iterator<Item = RawFd> {
+        self.spares.iter().map(|(_, end)| end.as_raw_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end() -> OwnedFd {
+        std::fs::File::open("/dev/null").unwrap().into()
+    }
+
+    fn stock(count: u64) -> Stock {
+        let mut stock = Stock::default();
+        (0..count).for_each(|number| stock.add(number, end()));
+        stock
+    }
+
+    fn is_due(stock: &Stock) -> bool {
+        stock.due().passed()
+    }
+
+    fn has_due(stock: &Stock) -> bool {
+        stock.due().remaining().is_some()
+    }
+
+    #[test]
+    fn nothing_is_forked_unasked() {
+        let mut stock = stock(0);
+        stock.child_ended();
+        stock.wait();
+        assert!(!has_due(&stock));
+        assert!(stock.next().is_none());
+    }
+
+    #[test]
+    fn spares_come_in_order_each_after_quiet_or_in_a_childs_place() {
+        let mut stock = stock(3);
+        assert!(has_due(&stock) && !is_due(&stock), "after quiet");
+        stock.child_ended();
+        assert!(is_due(&stock), "in its place");
+        assert_eq!(stock.next().unwrap().0, 0);
+        assert!(has_due(&stock) && !is_due(&stock), "and no other");
+        assert_eq!(stock.next().unwrap().0, 1);
+        assert_eq!(stock.next().unwrap().0, 2);
+        assert!(!has_due(&stock), "none left");
+    }
+
+    #[test]
+    fn one_that_somebody_waits_for_is_taken_once() {
+        let mut stock = stock(3);
+        assert_eq!(stock.ends().count(), 3);
+        assert!(stock.take(1).is_some() && stock.take(1).is_none());
+        assert!(stock.take(7).is_none());
+        assert_eq!(stock.next().unwrap().0, 0);
+        assert_eq!(stock.next().unwrap().0, 2);
+    }
+
+    #[test]
+    fn one_that_could_not_be_forked_is_not_tried_again_at_once() {
+        let mut stock = stock(2);
+        let (number, end) = stock.next().unwrap();
+        stock.put_back(number, end);
+        assert!(!has_due(&stock));
+        stock.child_ended();
+        assert!(is_due(&stock));
+        assert_eq!(stock.next().unwrap().0, number);
+    }
+}

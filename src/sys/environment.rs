@@ -1,0 +1,74 @@
+//! What a process is surrounded by: variables, directory, umask, its thread's
+//! name. For a process with one thread.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io::{self, Read},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+};
+
+use nix::sys::stat::{Mode, umask as set_umask};
+
+use super::check;
+
+fn string(bytes: &[u8]) -> io::Result<CString> {
+    Ok(CString::new(bytes)?)
+}
+
+/// `setenv(3)`. A name that is empty or has a `=` is refused.
+pub(crate) fn set(key: &[u8], value: &[u8]) -> io::Result<()> {
+    let (key, value) = (string(key)?, string(value)?);
+    // SAFETY: both are strings that end in NUL, which setenv copies; there is
+    // only this thread.
+    check(unsafe { libc::setenv(key.as_ptr(), value.as_ptr(), 1) })?;
+    Ok(())
+}
+
+/// `unsetenv(3)`.
+pub(crate) fn remove(key: &[u8]) -> io::Result<()> {
+    let key = string(key)?;
+    // SAFETY: a string that ends in NUL; there is only this thread.
+    check(unsafe { libc::unsetenv(key.as_ptr()) })?;
+    Ok(())
+}
+
+/// `clearenv(3)`.
+pub(crate) fn clear() -> io::Result<()> {
+    // SAFETY: there is only this thread.
+    check(unsafe { libc::clearenv() })?;
+    Ok(())
+}
+
+/// `chdir(2)`.
+pub(crate) fn current_dir(path: &[u8]) -> io::Result<()> {
+    Ok(nix::unistd::chdir(std::ffi::OsStr::from_bytes(path))?)
+}
+
+/// `fchdir(2)`.
+pub(crate) fn current_dir_of(dir: &OwnedFd) -> io::Result<()> {
+    Ok(nix::unistd::fchdir(dir)?)
+}
+
+/// `umask(2)`.
+pub(crate) fn umask(mask: u32) {
+    set_umask(Mode::from_bits_truncate(mask));
+}
+
+/// The calling thread's mask, which nothing but `/proc` tells without changing
+/// it.
+pub(crate) fn own_umask() -> Option<u32> {
+    const KEY: &[u8] = b"\nUmask:\t";
+    // It stands behind the name.
+    let mut start = [0; 128];
+    let length = File::open("/proc/thread-self/status").and_then(|mut file| file.read(&mut start));
+    let text = &start[..length.ok()?];
+    let at = text.windows(KEY.len()).position(|window| window == KEY)? + KEY.len();
+    let digits = text[at..].split(|byte| *byte == b'\n').next()?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+}
+
+/// `PR_SET_NAME`, which cuts it to 15 bytes.
+pub(crate) fn thread_name(name: &[u8]) -> io::Result<()> {
+    Ok(nix::sys::prctl::set_name(&string(name)?)?)
+}

@@ -1,0 +1,274 @@
+//! Faults on request: the feature `failpoints`, for tests only.
+//!
+//! The code names its steps, one line each: [`point`] where a process may die,
+//! stop or be late, [`check`] in front of a system call, which may also fail.
+//! Without the feature both are empty.
+//!
+//! `ZYGOTE_FAIL="STEP=ACTION[@N]"` chooses what goes wrong, at the Nth time that
+//! a process reaches the step (1 if it is not said), or with `*` at every time.
+//! Actions: `kill`, `stop`, `exit`, `abort`, `panic`, `delay:MS`, `close` (its
+//! own socket) and, in front of a system call, `error:ERRNO`.
+//!
+//! `ZYGOTE_FAIL_DONE=FILE`: of all processes one fails, once; it makes the file.
+//! While the file is there nothing fails and nothing is counted.
+//!
+//! `ZYGOTE_FAIL_STEPS=FILE`: every step that is reached is appended to the file.
+
+/// Every step. Those of a system call have the name of the role in front.
+#[cfg(feature = "failpoints")]
+pub const STEPS: &[&str] = &[
+    "program: clone",
+    "program: posix_spawn",
+    "program: socketpair",
+    "program: sendmsg",
+    "program: recvmsg",
+    "program: ppoll",
+    "program: pidfd_open",
+    "program: memfd_create",
+    "program: before Fork",
+    "program: after Fork",
+    "program: before Run",
+    "program: after Run",
+    "program: before Hello",
+    "program: before result",
+    "template: before constructors",
+    "template: request received",
+    "template: before fork",
+    "template: after fork",
+    "template: before preload",
+    "template: after preload",
+    "template: before reap",
+    "template: before report",
+    "template: after report",
+    "template: fork",
+    "template: signalfd",
+    "template: sendmsg",
+    "template: recvmsg",
+    "template: ppoll",
+    "template: pidfd_open",
+    "process: after fork",
+    "process: before Hello",
+    "process: after Hello",
+    "process: task received",
+    "process: sendmsg",
+    "process: recvmsg",
+    "process: pidfd_open",
+    "worker: before entry",
+    "worker: after entry",
+    "worker: before result",
+    "worker: after result",
+    "worker: sendmsg",
+    "worker: memfd_create",
+];
+
+#[cfg(feature = "failpoints")]
+pub(crate) use on::{check, point, set_role};
+
+#[cfg(not(feature = "failpoints"))]
+pub(crate) use off::{check, point, set_role};
+
+#[cfg(not(feature = "failpoints"))]
+mod off {
+    /// Nothing happens here.
+    #[inline(always)]
+    pub(crate) fn point(_: &str) {}
+
+    /// Nothing fails here.
+    #[inline(always)]
+    pub(crate) fn check(_: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// Nobody asks.
+    #[inline(always)]
+    pub(crate) fn set_role(_: &str) {}
+}
+
+#[cfg(feature = "failpoints")]
+mod on {
+    use std::{
+        ffi::CStr,
+        fs,
+        io::{self, Write},
+        os::fd::AsRawFd,
+        path::PathBuf,
+        process::abort,
+        sync::{Mutex, OnceLock, PoisonError},
+        thread,
+        time::Duration,
+    };
+
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+
+    use crate::sys::{fd, fork, image, socket};
+
+    use super::STEPS;
+
+    /// What goes wrong.
+    #[derive(Clone, Copy, Debug)]
+    enum Action {
+        Signal(Signal),
+        Exit,
+        Abort,
+        Panic,
+        Delay(Duration),
+        Close,
+        Error(i32),
+    }
+
+    #[derive(Debug)]
+    struct Plan {
+        step: &'static str,
+        action: Action,
+        /// `None`: every time.
+        time: Option<u32>,
+        done: Option<PathBuf>,
+    }
+
+    /// Whose times are counted, the count, and what the process is. A fork
+    /// counts anew.
+    static STATE: Mutex<(i32, u32, &str)> = Mutex::new((0, 0, "program"));
+
+    /// What this process is from here on: in front of the names of its system
+    /// calls.
+    pub(crate) fn set_role(role: &'static str) {
+        STATE.lock().unwrap_or_else(PoisonError::into_inner).2 = role;
+    }
+
+    /// A step at which a process may die, stop or be late.
+    pub(crate) fn point(step: &'static str) {
+        debug_assert!(STEPS.contains(&step), "{step}");
+        note(step);
+        if plan().is_some_and(|plan| plan.step == step) {
+            act();
+        }
+    }
+
+    /// A step in front of a system call of this name.
+    pub(crate) fn check(call: &'static str) -> io::Result<()> {
+        if plan().is_none() && notes().is_none() {
+            return Ok(());
+        }
+        let role = STATE.lock().unwrap_or_else(PoisonError::into_inner).2;
+        let is_this = |step: &&str| step.split_once(": ") == Some((role, call));
+        if let Some(step) = STEPS.iter().find(|step| is_this(step)) {
+            note(step);
+        }
+        match plan()
+            .filter(|plan| is_this(&plan.step))
+            .and_then(|_| act())
+        {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that a step was reached, where somebody wants to know.
+    fn note(step: &str) {
+        if let Some(file) = notes()
+            && let Ok(mut file) = fs::File::options().append(true).open(file)
+        {
+            // In one write: others append, too.
+            let _ = file.write_all(format!("{step}\n").as_bytes());
+        }
+    }
+
+    fn notes() -> Option<&'static PathBuf> {
+        static NOTES: OnceLock<Option<PathBuf>> = OnceLock::new();
+        let file = || variable(c"ZYGOTE_FAIL_STEPS").map(PathBuf::from);
+        NOTES.get_or_init(file).as_ref()
+    }
+
+    /// An environment variable, also before `main`; none where the program has
+    /// more privileges than who set it.
+    fn variable(name: &CStr) -> Option<&'static str> {
+        (!image::is_privileged()).then(|| image::variable(name))?
+    }
+
+    /// Does what is due, if it is; gives the errno to fail with.
+    fn act() -> Option<i32> {
+        let plan = plan()?;
+        if !is_due(plan) {
+            return None;
+        }
+        match plan.action {
+            Action::Signal(signal) => drop(kill(Pid::this(), signal)),
+            Action::Exit => fork::exit(7),
+            Action::Abort => abort(),
+            Action::Panic => panic!("a panic on request: {}", plan.step),
+            Action::Delay(time) => thread::sleep(time),
+            Action::Close => close_socket(),
+            Action::Error(errno) => return Some(errno),
+        }
+        None
+    }
+
+    fn is_due(plan: &Plan) -> bool {
+        if plan.done.as_ref().is_some_and(|done| done.exists()) {
+            return false;
+        }
+        let Some(time) = plan.time else { return true };
+        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = fork::own_pid();
+        if state.0 != own {
+            (state.0, state.1) = (own, 0);
+        }
+        state.1 += 1;
+        // Made by one process only, whoever else is here at the same time.
+        state.1 == time
+            && plan
+                .done
+                .as_ref()
+                .is_none_or(|done| fs::File::create_new(done).is_ok())
+    }
+
+    /// The other end sees it closed, and the number stays taken.
+    fn close_socket() {
+        if let Some(own) = fd::main_socket()
+            && let Ok((near, _)) = socket::pair()
+        {
+            // SAFETY: the number belongs to the process's socket for as long
+            // as the process lives, and still does: only what it names changes.
+            unsafe { libc::dup2(near.as_raw_fd(), own.as_raw_fd()) };
+        }
+    }
+
+    /// What is to go wrong in this process, if anything. Before `main`, too.
+    fn plan() -> Option<&'static Plan> {
+        static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+        PLAN.get_or_init(|| {
+            let mut plan = parse(variable(c"ZYGOTE_FAIL")?)?;
+            plan.done = variable(c"ZYGOTE_FAIL_DONE").map(PathBuf::from);
+            Some(plan)
+        })
+        .as_ref()
+    }
+
+    fn parse(text: &str) -> Option<Plan> {
+        let (step, what) = text.split_once('=')?;
+        let (action, time) = what.split_once('@').unwrap_or((what, "1"));
+        let (action, number) = action.split_once(':').unwrap_or((action, "0"));
+        Some(Plan {
+            step: STEPS.iter().copied().find(|known| *known == step)?,
+            action: match action {
+                "kill" => Action::Signal(Signal::SIGKILL),
+                "stop" => Action::Signal(Signal::SIGSTOP),
+                "exit" => Action::Exit,
+                "abort" => Action::Abort,
+                "panic" => Action::Panic,
+                "delay" => Action::Delay(Duration::from_millis(number.parse().ok()?)),
+                "close" => Action::Close,
+                "error" => Action::Error(number.parse().ok()?),
+                _ => return None,
+            },
+            time: match time {
+                "*" => None,
+                time => Some(time.parse().ok()?),
+            },
+            done: None,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! Who a process is and what it may: users, groups, capabilities. For a process
+//! with one thread.
+
+use std::io;
+
+use nix::{
+    sys::prctl,
+    unistd::{self, Gid, Uid},
+};
+
+use super::check;
+
+/// An id of all ones means "leave it as it is" to the kernel.
+fn refuse_none(id: u32) -> io::Result<()> {
+    match id {
+        u32::MAX => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no id")),
+        _ => Ok(()),
+    }
+}
+
+/// `setgroups(2)`.
+pub(crate) fn groups(groups: Vec<u32>) -> io::Result<()> {
+    let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
+    Ok(unistd::setgroups(&groups)?)
+}
+
+/// `setresgid(2)`: the real, the effective, the saved and with it the file
+/// system's; no way back.
+pub(crate) fn gid(gid: u32) -> io::Result<()> {
+    refuse_none(gid)?;
+    let gid = Gid::from_raw(gid);
+    Ok(unistd::setresgid(gid, gid, gid)?)
+}
+
+/// `setresuid(2)`, as [`gid`].
+pub(crate) fn uid(uid: u32) -> io::Result<()> {
+    refuse_none(uid)?;
+    let uid = Uid::from_raw(uid);
+    Ok(unistd::setresuid(uid, uid, uid)?)
+}
+
+/// Whether the real user is root.
+pub(crate) fn is_root() -> bool {
+    Uid::current().is_root()
+}
+
+/// `PR_SET_KEEPCAPS`: whether the permitted set outlives the change of the user
+/// from root to another.
+pub(crate) fn keep_permitted(keep: bool) -> io::Result<()> {
+    Ok(prctl::set_keepcaps(keep)?)
+}
+
+/// `PR_SET_DUMPABLE`.
+pub(crate) fn dumpable(dumpable: bool) -> io::Result<()> {
+    Ok(prctl::set_dumpable(dumpable)?)
+}
+
+/// `PR_SET_NO_NEW_PRIVS`.
+pub(crate) fn no_new_privs() -> io::Result<()> {
+    Ok(prctl::set_no_new_privs()?)
+}
+
+/// Leaves of each set of capabilities, the bounding set included, only what is
+/// in `keep` and permitted; that becomes inheritable, effective and ambient.
+pub(crate) fn keep_capabilities(keep: u64) -> io::Result<()> {
+    let mut sets = Sets::get()?;
+    // A change of the user has emptied it.
+    sets.effective = sets.permitted;
+    sets.set()?;
+    reduce_bounding(keep)?;
+    let kept = sets.permitted & keep;
+    // What is no longer inheritable is no longer ambient.
+    Sets {
+        effective: kept,
+        permitted: kept,
+        inheritable: kept,
+    }
+    .set()?;
+    for number in (0..u64::BITS).filter(|number| kept & (1 << number) != 0) {
+        raise_ambient(number)?;
+    }
+    Ok(())
+}
+
+/// Drops from the bounding set what is in it and not to be kept; needs no right
+/// if that is nothing.
+fn reduce_bounding(keep: u64) -> io::Result<()> {
+    for number in 0..u64::BITS {
+        // SAFETY: it takes a number and touches no memory.
+        let held = unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number)) };
+        match held {
+            0 => {}
+            1 if keep & (1 << number) != 0 => {}
+            // SAFETY: as above.
+            1 => drop(check(unsafe {
+                libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number))
+            })?),
+            // The kernel has no more.
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
+fn raise_ambient(number: u32) -> io::Result<()> {
+    const ZERO: libc::c_ulong = 0;
+    let raise = libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong;
+    let number = libc::c_ulong::from(number);
+    // SAFETY: it takes numbers and touches no memory.
+    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, number, ZERO, ZERO) })?;
+    Ok(())
+}
+
+/// The sets of the calling thread, a bit for each capability.
+struct Sets {
+    effective: u64,
+    permitted: u64,
+    inheritable: u64,
+}
+
+/// The kernel's `struct __user_cap_header_struct`.
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+/// The kernel's `struct __user_cap_data_struct`: 32 bits of each set.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Half {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+impl Header {
+    /// The third version: two halves. Of the calling thread.
+    fn new() -> Self {
+        Self {
+            version: 0x2008_0522,
+            pid: 0,
+        }
+    }
+}
+
+impl Sets {
+    /// `capget(2)`.
+    fn get() -> io::Result<Self> {
+        let mut header = Header::new();
+        let mut halves = [Half::default(); 2];
+        // SAFETY: both pointers are to live values of the kernel's layout, of
+        // the two halves that the version says.
+        check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, halves.as_mut_ptr()) })?;
+        let whole = |of: fn(&Half) -> u32| {
+            u64::from(of(&halves[0])) | u64::from(of(&halves[1])) << u32::BITS
+        };
+        Ok(Self {
+            effective: whole(|half| half.effective),
+            permitted: whole(|half| half.permitted),
+            inheritable: whole(|half| half.inheritable),
+        })
+    }
+
+    /// `capset(2)`.
+    #[expect(clippy::cast_possible_truncation, reason = "each is one half")]
+    fn set(&self) -> io::Result<()> {
+        let mut header = Header::new();
+        let halves = [0, u32::BITS].map(|shift| Half {
+            effective: (self.effective >> shift) as u32,
+            permitted: (self.permitted >> shift) as u32,
+            inheritable: (self.inheritable >> shift) as u32,
+        });
+        // SAFETY: as in `get`; the kernel only reads the halves.
+        check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, halves.as_ptr()) })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! The two processes around a worker in a PID namespace of its own.
+//!
+//! ```text
+//! template ── keeper ┊── init (1) ── worker (2)
+//! ```
+//!
+//! Nobody can enter a new PID namespace but by being born in it, and who is born
+//! first has to be its `init`. So the process that the template knows stays
+//! outside as the keeper: it passes signals on and ends as the worker did. All
+//! are tied by parent-death signals, and the namespace dies with its `init`.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    time::Duration,
+};
+
+use super::{
+    fd,
+    fork::{self, Side},
+    image, namespace, pidfd,
+    poll::{Deadline, Want, poll},
+    signal, socket,
+};
+
+/// Enters a new PID namespace. Returns in the process that is inside; this one
+/// becomes its keeper. `template` is this process's parent; with `live_on` the
+/// keeper outlives it.
+pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
+    let (outside, inside) = socket::pair()?;
+    let mask = signal::Mask::block();
+    namespace::unshare(libc::CLONE_NEWPID)?;
+    // Now: the worker may be ready, and the template gone, before the keeper runs
+    // again.
+    if live_on {
+        signal::live_on();
+    }
+    if let Side::Parent { child } = fork::fork()? {
+        drop(inside);
+        if !live_on {
+            stay_with(template);
+        }
+        keep(child, &outside);
+    }
+    drop(outside);
+    signal::die_with_parent()?;
+    // The keeper has no id in here that could be asked for: its end is closed
+    // when that was too late.
+    let now = Deadline::after(Duration::ZERO);
+    if !matches!(poll([Want::read(&inside)], now), Ok([false])) {
+        fork::exit(0);
+    }
+    if let Side::Parent { child } = fork::fork()? {
+        be_init(child, &inside);
+    }
+    mask.restore();
+    signal::die_with_parent()?;
+    let own = pidfd::open(fork::own_pid())?;
+    socket::send(inside.as_fd(), &[IoSlice::new(b"w")], &[own.as_fd()], true)
+}
+
+fn stay_with(template: i32) {
+    // A new user namespace may have taken it back.
+    let tied = signal::die_with_parent();
+    if tied.is_err() || fork::parent() != template {
+        fork::exit(0);
+    }
+}
+
+/// Closes all but one. For a process that goes nowhere else from here.
+fn close_all_but(fd: &OwnedFd) {
+    for standard in 0..3 {
+        // SAFETY: the process uses and drops nothing any more that could own
+        // it; the pipes of a worker end when the worker closes them.
+        unsafe { libc::close(standard) };
+    }
+    // SAFETY: as above; the callers do not return.
+    unsafe { fd::close_others(&mut [fd.as_raw_fd()]) };
+}
+
+/// The keeper: passes signals on, ends as the worker does.
+fn keep(init: i32, inside: &OwnedFd) -> ! {
+    close_all_but(inside);
+    image::write_title(&[b"zygote: keeper"]);
+    let mut worker = None;
+    loop {
+        let arrived = signal::next();
+        if let Some(ended) = pidfd::reap(init, false) {
+            end_as(last_word(inside).unwrap_or(ended.status));
+        }
+        // What the kernel sends, a terminal's Ctrl-C, goes to the whole group.
+        if arrived.by_kernel {
+            continue;
+        }
+        if arrived.number == signal::DETACH {
+            signal::live_on();
+        }
+        if worker.is_none() {
+            worker = hear(inside, true).and_then(|heard| heard.fds.into_iter().next());
+        }
+        if let Some(worker) = &worker {
+            let _ = pidfd::signal(worker.as_fd(), arrived.number);
+        }
+    }
+}
+
+/// What is said from inside; `None` at the end.
+fn hear(inside: &OwnedFd, wait: bool) -> Option<Heard> {
+    let mut status = [0; 4];
+    let got = socket::receive(inside.as_fd(), &mut status, &mut [], &mut Vec::new(), wait).ok()?;
+    (got.length > 0).then_some(Heard {
+        status: (got.length == status.len()).then(|| i32::from_ne_bytes(status)),
+        fds: got.fds,
+    })
+}
+
+/// A message from inside: the worker's pidfd, or how it ended.
+struct Heard {
+    status: Option<i32>,
+    fds: Vec<OwnedFd>,
+}
+
+fn last_word(inside: &OwnedFd) -> Option<i32> {
+    std::iter::from_fn(|| hear(inside, false)).find_map(|heard| heard.status)
+}
+
+fn end_as(status: i32) -> ! {
+    if libc::WIFSIGNALED(status) {
+        signal::die_of(libc::WTERMSIG(status));
+    }
+    fork::exit(libc::WEXITSTATUS(status))
+}
+
+/// Process 1: waits for whatever it inherits, says how the worker ended. With
+/// it the kernel kills all that is left inside.
+fn be_init(worker: i32, keeper: &OwnedFd) -> ! {
+    close_all_but(keeper);
+    image::write_title(&[b"zygote: init"]);
+    while let Some(ended) = pidfd::reap(-1, true) {
+        if ended.pid == worker {
+            let status = ended.status.to_ne_bytes();
+            // A keeper that was killed has nobody to tell.
+            let _ = socket::send(keeper.as_fd(), &[IoSlice::new(&status)], &[], true);
+            fork::exit(0);
+        }
+    }
+    fork::exit(1)
+}

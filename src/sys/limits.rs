@@ -1,0 +1,69 @@
+//! What a process may use, and which process goes first. For a process with one
+//! thread.
+
+use std::{fs::OpenOptions, io, io::Write};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+use super::check;
+
+/// `setrlimit(2)`.
+pub(crate) fn rlimit(resource: u8, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: the pointer is to a live value.
+    check(unsafe { libc::setrlimit(resource.into(), &raw const limit) })?;
+    Ok(())
+}
+
+/// `setpriority(2)`.
+pub(crate) fn nice(value: i32) -> io::Result<()> {
+    // SAFETY: it takes numbers and touches no memory.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) })?;
+    Ok(())
+}
+
+/// `ioprio_set(2)`. Levels are from 0 to 7; in a greater one the kernel sees
+/// other things.
+pub(crate) fn io_priority(class: u8, level: u8) -> io::Result<()> {
+    const WHO_PROCESS: i32 = 1;
+    const CLASS_SHIFT: u32 = 13;
+    if level > 7 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let value = i32::from(class) << CLASS_SHIFT | i32::from(level);
+    // SAFETY: it takes numbers and touches no memory.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, value) })?;
+    Ok(())
+}
+
+/// `sched_setaffinity(2)`; `EINVAL` if none of these exists and is allowed, or
+/// one is beyond what a set can have, 1024.
+pub(crate) fn affinity(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(*cpu)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// `sched_setscheduler(2)`: the system call, since musl's function refuses.
+pub(crate) fn scheduler(policy: i32, priority: i32) -> io::Result<()> {
+    // SAFETY: the pointer is to the one number that the kernel's
+    // `struct sched_param` is.
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority) })?;
+    Ok(())
+}
+
+/// Writes `/proc/self/oom_score_adj`.
+pub(crate) fn oom_score_adj(value: i32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open("/proc/self/oom_score_adj")?;
+    file.write_all(value.to_string().as_bytes())
+}

@@ -1,0 +1,6 @@
+//! `LD_PRELOAD`, with a template that is forked before `main`.
+
+#[path = "preloaded/cases.rs"]
+mod cases;
+
+zygote::early!();

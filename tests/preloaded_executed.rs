@@ -1,0 +1,4 @@
+//! `LD_PRELOAD`, with a template that is executed when it is first needed.
+
+#[path = "preloaded/cases.rs"]
+mod cases;

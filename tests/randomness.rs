@@ -1,0 +1,9 @@
+//! Randomness in workers, with a template that was forked before `main`.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+
+#[path = "randomness/cases.rs"]
+mod cases;
+mod util;
+
+zygote::early!();

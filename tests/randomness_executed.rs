@@ -1,0 +1,8 @@
+//! Randomness in workers, with a template that is executed when it is first
+//! needed.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+
+#[path = "randomness/cases.rs"]
+mod cases;
+mod util;
