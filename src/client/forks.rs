@@ -162,6 +162,9 @@ impl Peer {
 
     /// Asks for a process, now or as a spare.
     fn request(self: &Arc<Self>, kind: Kind, deadline: Deadline) -> Result<Arc<Self>> {
+        if self.is_dead() {
+            return Err(gone());
+        }
         let (near, far) = socket::pair().map_err(|error| {
             Error::descriptor("socketpair for a new process failed", error).unstarted()
         })?;

@@ -48,6 +48,9 @@ pub(crate) struct Peer {
     told: AtomicBool,
     /// It is, or was, the default template.
     default: AtomicBool,
+    /// It was found dead. A child that was just being forked may hold its socket
+    /// open for a moment, and nobody reads there.
+    dead: AtomicBool,
     hello: OnceLock<Hello>,
     /// Why there will be no `Hello`.
     never: OnceLock<Error>,
@@ -80,6 +83,7 @@ impl Peer {
             vanished: AtomicBool::new(false),
             told: AtomicBool::new(false),
             default: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
             hello: OnceLock::new(),
             never: OnceLock::new(),
             inbox: Mutex::default(),
@@ -127,6 +131,16 @@ impl Peer {
 
     pub(super) fn mark_default(&self) {
         self.default.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Nothing more is asked of it.
+    pub(super) fn found_dead(&self) -> Error {
+        self.dead.store(true, Ordering::Relaxed);
+        gone()
     }
 
     pub(crate) fn origin(&self) -> Option<&Arc<Self>> {
@@ -223,7 +237,7 @@ impl Peer {
             Waited::Got(None) => return self.known().ok_or_else(gone),
             Waited::Got(Some(failure)) => failure.into_error().unstarted(),
             Waited::Closed(_) => self.unborn("before it was told what to run"),
-            Waited::Watched => gone(),
+            Waited::Watched => self.origin().map_or_else(gone, |it| it.found_dead()),
             Waited::TimedOut => {
                 // It may be there, and stay in a hook.
                 self.kill_by_template();
@@ -386,7 +400,7 @@ impl Peer {
                 })?;
             match waited {
                 Waited::Got(fate) => return Ok(Some(fate)),
-                Waited::Closed(_) | Waited::Watched => return Err(gone()),
+                Waited::Closed(_) | Waited::Watched => return Err(origin.found_dead()),
                 Waited::TimedOut if deadline.passed() => return Ok(None),
                 // Two exits at the same time may look like one to the template.
                 Waited::TimedOut => origin.tell(Kind::Reap, *id, &[]),

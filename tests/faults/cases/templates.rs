@@ -210,14 +210,25 @@ fn newborn() -> (Process, Process, u32, u32) {
     // It was forked slowly, too.
     let id = own.id().unwrap();
     let late = own.fork().unwrap();
+    (own, late, id, next_child(id, &[]))
+}
+
+fn children(template: u32) -> Vec<u32> {
+    let all = probe::group(std::process::id()).into_iter();
+    let own = all.filter(|it| it.parent == template);
+    own.map(|it| it.pid).collect()
+}
+
+/// The child that it has besides these, or is about to have.
+fn next_child(template: u32, old: &[u32]) -> u32 {
     let mut born = None;
     let is_born = || {
-        let mut all = probe::group(std::process::id()).into_iter();
-        born = all.find(|it| it.parent == id).map(|it| it.pid);
+        let mut all = children(template).into_iter();
+        born = all.find(|pid| !old.contains(pid));
         born.is_some()
     };
     assert!(until(LIMIT, is_born));
-    (own, late, id, born.unwrap())
+    born.unwrap()
 }
 
 /// Its template dies first.
@@ -239,6 +250,34 @@ fn orphaned() {
     );
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "it ran");
     drop(own);
+    ground.assert_clean();
+    say("done", "");
+}
+
+/// The default template dies, and its newborn child still has a copy of its
+/// socket, where nobody answers.
+fn held_open() {
+    let (ground, template) = (Ground::take(), template());
+    let old = children(template);
+    fs::remove_file(env::var_os(DONE).unwrap()).unwrap();
+    // What is in stock was forked in time.
+    let mut processes: Vec<_> = (0..32).map(|_| Process::new().unwrap()).collect();
+    let born = next_child(template, &old);
+    let late = processes.pop().unwrap();
+    send(template, libc::SIGKILL);
+    assert!(until(LIMIT, || !is_alive(template)));
+    fs::write(env::var_os(DONE).unwrap(), "").unwrap();
+    // A spare in a dead template is replaced; another process is not.
+    match late.run(echo::task(1)).and_then(Worker::join) {
+        Ok(got) => assert_eq!(got, 1),
+        Err(error) => assert!(error.is_template_gone(), "{error:?}"),
+    }
+    let worker = echo::spawn(2);
+    assert!(is_alive(born), "the step was left too soon");
+    assert_eq!(worker.unwrap().join().unwrap(), 2);
+    assert_ne!(self::template(), template);
+    assert!(until(LIMIT, || !is_alive(born)), "it outlives its template");
+    drop(processes);
     ground.assert_clean();
     say("done", "");
 }
@@ -269,6 +308,14 @@ fn a_process_whose_template_died_before_it_could_ask_to_die_with_it_ends() {
 }
 
 #[test]
+fn a_template_that_is_known_to_be_dead_is_not_asked_again() {
+    let done = tempfile::NamedTempFile::new().unwrap();
+    let mut probe = slowly_born("held_open", &done);
+    probe.expect("done");
+    probe.finish();
+}
+
+#[test]
 fn a_process_whose_program_died_before_it_could_ask_to_die_with_it_ends() {
     let done = tempfile::NamedTempFile::new().unwrap();
     let mut probe = slowly_born("orphaned_by_program", &done);
@@ -286,6 +333,7 @@ pub(crate) fn play(role: &str) {
         "killed" => killed(),
         "full" => full(),
         "barren" => barren(),
+        "held_open" => held_open(),
         "orphaned" => orphaned(),
         "orphaned_by_program" => orphaned_by_program(),
         _ => panic!("no role {role}"),
