@@ -26,6 +26,7 @@ mod bytes;
 mod codec;
 mod task;
 
+mod program;
 mod wire;
 
 mod client;

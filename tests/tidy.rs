@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["hooks", "raw", "registry", "settings", "start"],
     &["codec"],
     &["task"],
-    &["wire"],
+    &["program", "wire"],
     &["client", "server"],
     &["channel", "command", "current", "tokio"],
     // For tests alone.

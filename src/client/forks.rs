@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -160,8 +160,36 @@ impl Peer {
         self.request(Kind::Fork, deadline)
     }
 
+    /// A new process that becomes a program. `tell` tells it which, before
+    /// anybody asks for it.
+    pub(super) fn start_program(
+        self: &Arc<Self>,
+        tell: &dyn Fn(&Self, Deadline) -> Result<(), Trouble>,
+        deadline: Deadline,
+    ) -> Result<Arc<Self>> {
+        let tried = |trouble: Trouble| trouble.into_error("sending a program to start").unstarted();
+        let (process, far) = self.reserve()?;
+        match tell(&process, Deadline::after(Duration::ZERO)) {
+            Ok(()) => self.ask(Kind::Program, &process, far, deadline)?,
+            // More than its socket takes: it must be there and read.
+            Err(Trouble::Busy) => {
+                self.ask(Kind::Fork, &process, far, deadline)?;
+                tell(&process, deadline).map_err(tried)?;
+            }
+            Err(trouble) => return Err(tried(trouble)),
+        }
+        Ok(process)
+    }
+
     /// Asks for a process, now or as a spare.
     fn request(self: &Arc<Self>, kind: Kind, deadline: Deadline) -> Result<Arc<Self>> {
+        let (process, far) = self.reserve()?;
+        self.ask(kind, &process, far, deadline)?;
+        Ok(process)
+    }
+
+    /// A process that nobody has heard of yet, and its end of its socket.
+    fn reserve(self: &Arc<Self>) -> Result<(Arc<Self>, OwnedFd)> {
         if self.is_dead() {
             return Err(gone());
         }
@@ -173,9 +201,19 @@ impl Peer {
             self.drain();
         }
         self.expect(id);
+        // Whatever goes wrong from here on forgets it.
+        Ok((Self::new(near, Some((Arc::clone(self), id))), far))
+    }
+
+    fn ask(
+        self: &Arc<Self>,
+        kind: Kind,
+        process: &Self,
+        far: OwnedFd,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let id = process.number().unwrap_or_default();
         let numbers = std::mem::take(&mut *lock(&self.forks.forgotten));
-        // Made before it is asked for, so that a failure below forgets it.
-        let process = Self::new(near, Some((Arc::clone(self), id)));
         fail::point("program: before Fork");
         self.send(
             Head::new(kind, id),
@@ -191,7 +229,7 @@ impl Peer {
                 .unstarted(),
         })?;
         fail::point("program: after Fork");
-        Ok(process)
+        Ok(())
     }
 
     /// Ends the processes in stock: what comes next changes what a fork is.
@@ -266,5 +304,17 @@ impl Peer {
     pub(super) fn is_closed(&self) -> bool {
         let now = Deadline::after(Duration::ZERO);
         matches!(poll([Want::End(self.socket())], now), Ok([true]))
+    }
+
+    /// Waits until its end of the socket is closed, or its template dead. What it
+    /// says before wakes nobody.
+    pub(super) fn await_end(&self, deadline: Deadline) -> Result<()> {
+        let template = match self.origin() {
+            Some(origin) => Want::read(&origin.hello(deadline)?.pidfd),
+            None => Want::Nothing,
+        };
+        poll([Want::End(self.socket()), template], deadline)
+            .map(drop)
+            .map_err(|error| Error::os("ppoll failed", error))
     }
 }

@@ -9,6 +9,7 @@
 #[cfg(feature = "exec")]
 mod execute;
 mod forks;
+mod launcher;
 mod peer;
 mod process;
 mod template;

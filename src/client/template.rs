@@ -3,7 +3,7 @@
 use std::{
     ptr,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicPtr, Ordering},
     },
     time::Duration,
@@ -11,7 +11,10 @@ use std::{
 
 use once_cell::sync::OnceCell;
 
-use super::peer::Peer;
+use super::{
+    launcher,
+    peer::{Peer, lock},
+};
 use crate::{
     error::Result,
     start,
@@ -30,12 +33,19 @@ struct Default {
     /// Read while something is asked of the template: one that is asked already
     /// is not given up under the asker's hands.
     asked: RwLock<()>,
+    /// The process that starts programs.
+    launcher: Mutex<Option<Arc<Peer>>>,
 }
 
 static DEFAULT: AtomicPtr<Default> = AtomicPtr::new(ptr::null_mut());
 
 /// How long the start of a template in use may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the process that starts programs is kept.
+pub(super) fn launcher() -> MutexGuard<'static, Option<Arc<Peer>>> {
+    lock(&current().launcher)
+}
 
 fn current() -> &'static Default {
     let epoch = epoch::current();
@@ -49,6 +59,7 @@ fn current() -> &'static Default {
         epoch,
         cell: Mutex::default(),
         asked: RwLock::default(),
+        launcher: Mutex::default(),
     }));
     let new_ptr = ptr::from_ref(new).cast_mut();
     match DEFAULT.compare_exchange(known, new_ptr, Ordering::AcqRel, Ordering::Acquire) {
@@ -59,8 +70,14 @@ fn current() -> &'static Default {
 }
 
 /// While this lives, no template is given up.
-fn asking() -> RwLockReadGuard<'static, ()> {
+pub(super) fn asking() -> RwLockReadGuard<'static, ()> {
     let asked = current().asked.read();
+    asked.unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While this lives, nothing is asked of a template.
+pub(super) fn nobody_asking() -> RwLockWriteGuard<'static, ()> {
+    let asked = current().asked.write();
     asked.unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -161,8 +178,7 @@ pub fn renew_template() {
     let held = cell();
     let template = held.get_or_try_init(|| early().map(|(at, child)| Peer::early(at, child)));
     if let Ok(template) = template {
-        let asked = current().asked.write();
-        let _nobody = asked.unwrap_or_else(PoisonError::into_inner);
+        let _nobody = nobody_asking();
         replace(template);
     }
 }
@@ -176,6 +192,7 @@ fn replace(dead: &Arc<Peer>) {
     if cell.get().is_some_and(|held| Arc::ptr_eq(held, dead)) {
         *cell = Arc::default();
         drop(cell);
+        launcher::give_up_fork_of(dead);
         dead.end();
     }
 }

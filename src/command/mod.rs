@@ -1,10 +1,9 @@
 //! Other programs, started by the template.
 //!
-//! `Command` records what to start; `exec` is the entry that becomes the
-//! program, in the worker; `Child` is the handle.
+//! `Command` records what to start; `Child` is the handle. How a process becomes
+//! the program is in `program`.
 
 mod child;
-mod exec;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -18,6 +17,7 @@ pub use self::child::Child;
 use crate::{
     client::Process,
     error::Result,
+    program::{self, Wanted},
     settings::{
         Capability, Cgroup, INHERIT, IoPriority, Namespaces, Resource, Scheduler, Stdio, What,
     },
@@ -28,6 +28,13 @@ use crate::{
 /// Starts another program, as `std::process::Command` does, but from the
 /// template: it costs the same from a program of any size, with any number of
 /// threads, whatever is done between fork and exec.
+///
+/// Where nothing is said but arguments, environment, directory, umask, streams,
+/// descriptors, session and process group, and no [`hook`](crate::hook) is there,
+/// nothing is copied at all: a launcher starts the program, one process that is
+/// forked from the template at the first need and stays
+/// (`ps`: `zygote: launcher of PID`). It starts one after the other. Everything
+/// else is done by a process that is forked for it.
 ///
 /// As with std's, the program inherits the environment, the directory, the umask
 /// and the standard streams that this program has at the time of the spawn, and
@@ -241,7 +248,7 @@ impl Command {
 
     /// Starts the program with these streams where nothing was said about them.
     fn start(&self, default: impl Fn(What) -> Stdio) -> Result<Child> {
-        let mut process = self.process.realize()?;
+        let mut process = self.process.redraft();
         let mut lent = Vec::new();
         for (number, what) in (0..).zip([What::Stdin, What::Stdout, What::Stderr]) {
             if process.stream_is(what, None) {
@@ -255,12 +262,22 @@ impl Command {
                 }
             }
         }
-        let task = exec::task(self, lent.iter().map(|(number, _)| *number));
-        let lent: Vec<_> = lent.into_iter().map(|(_, fd)| fd).collect();
-        process
-            .surroundings_of_program()?
-            .execute(&task, &lent)
-            .map(Child::new)
+        let (streams, lent): (Vec<_>, Vec<_>) = lent.into_iter().unzip();
+        let task = program::task(Wanted {
+            name: &self.program,
+            arg0: self.arg0.as_ref().unwrap_or(&self.program),
+            args: &self.args,
+            fds: &self.fds,
+            streams: &streams,
+            before: &self.before,
+        });
+        let process = process.surroundings_of_program()?;
+        let worker = if self.before.is_empty() && process.is_plain() {
+            process.launch(&task, &lent)
+        } else {
+            process.realize()?.execute(&task, &lent)
+        };
+        worker.map(Child::new)
     }
 }
 

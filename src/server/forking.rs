@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use super::{
     family::Family,
     hooks,
-    serve::{Host, threads},
+    serve::{Host, stay_with, threads},
     worker,
 };
 use crate::{
@@ -68,7 +68,7 @@ impl Host {
 
     /// The end of the process that is asked for. Where there can be none that is
     /// said on it.
-    fn asked(&mut self, frame: Frame) -> Option<OwnedFd> {
+    pub(super) fn asked(&mut self, frame: Frame) -> Option<OwnedFd> {
         let Some(end) = frame.fds.into_iter().next() else {
             fork::exit(1);
         };
@@ -215,14 +215,9 @@ impl Host {
             std::mem::forget(others);
             self.close_inherited();
         }
-        if let Err(error) = signal::die_with_parent() {
-            let text = "prctl(PR_SET_PDEATHSIG) failed, without which the process could outlive \
-                        the program: a filter must allow it";
-            self.give_up(&error, text);
-        }
-        if fork::parent() != parent {
-            // The template died before its death could be a signal.
-            fork::exit(0);
+        if let Err(failure) = stay_with(parent) {
+            self.fail(&failure);
+            fork::exit(1);
         }
         self.pid = fork::own_pid();
         fd::set_main_socket(self.socket());
@@ -253,7 +248,7 @@ impl Host {
     }
 }
 
-fn refusal(refusal: Refusal) -> Failure {
+pub(super) fn refusal(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::Os(error) => failure(error.raw_os_error(), "fork in the template failed".into()),
         Refusal::Threads(names) => failure(None, threads(&names)),
@@ -279,7 +274,7 @@ fn failure(code: Option<i32>, text: String) -> Failure {
 }
 
 /// Says on the socket of another process why it is not there.
-fn fail_on(end: &OwnedFd, failure: &Failure) {
+pub(super) fn fail_on(end: &OwnedFd, failure: &Failure) {
     let head = Head::new(Kind::Failed, 0);
     // When nobody listens, nobody asks.
     let _ = link::send(end.as_fd(), head, &[&failure.encode()], &[], false);

@@ -19,6 +19,7 @@ mod hook;
 mod hooks;
 mod panics;
 mod preload;
+mod program;
 mod serve;
 mod settings;
 mod stock;

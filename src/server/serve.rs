@@ -1,6 +1,7 @@
 //! The loop of a process that has not been told what to run.
 
 use std::{
+    io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     time::Duration,
 };
@@ -94,6 +95,7 @@ impl Host {
                 Kind::Fork => self.fork(frame),
                 Kind::Spare => self.take_spare(frame),
                 Kind::Hurry => self.hurry(frame.number),
+                Kind::Program => self.start_program(frame),
                 Kind::Preload => preload::run(&mut self, frame),
                 Kind::Arg => raw::hold(Arg::Bytes(frame.body)),
                 Kind::Settings => self.take_settings(frame),
@@ -201,36 +203,15 @@ impl Host {
 
     /// The first thing that a process says, and the answer to a new owner.
     pub(super) fn hello(&self) {
-        let head = Head::new(Kind::Hello, u64::from(self.pid.cast_unsigned()));
-        match pidfd::open(self.pid) {
-            Ok(own) => match link::send(self.socket(), head, &[], &[own.as_fd()], true) {
-                Ok(()) => {}
-                // Too many descriptors of this user are in flight, for one.
-                Err(Trouble::Os(_, error)) => {
-                    self.give_up(
-                        &error,
-                        "sending the pidfd of a new process failed (sendmsg)",
-                    );
-                }
-                // Whoever asked for this process has given it up: what is in
-                // the queue must not run.
-                Err(_) => fork::exit(0),
-            },
-            Err(error) => self.give_up(
-                &error,
-                "pidfd_open failed: Linux has it from 5.3 on, and a filter must allow it",
-            ),
+        if let Err(failure) = hello(self.socket(), self.pid) {
+            self.fail(&failure);
+            fork::exit(1);
         }
     }
 
     /// Says why there can be no such process, and ends.
-    pub(super) fn give_up(&self, error: &std::io::Error, text: &str) -> ! {
-        self.fail(&Failure {
-            kind: ErrorKind::Os,
-            unstarted: true,
-            code: error.raw_os_error().unwrap_or(0),
-            text: text.to_owned(),
-        });
+    pub(super) fn give_up(&self, error: &io::Error, text: &str) -> ! {
+        self.fail(&no_process(error, text));
         fork::exit(1)
     }
 
@@ -292,7 +273,7 @@ impl Host {
 
     /// A frame arrived without its descriptors.
     fn lost(&mut self, kind: Kind, number: u64) {
-        if matches!(kind, Kind::Fork | Kind::Spare) {
+        if matches!(kind, Kind::Fork | Kind::Spare | Kind::Program) {
             return self.unborn(number, libc::EMFILE);
         }
         self.fail(&Failure {
@@ -304,6 +285,51 @@ impl Host {
                 .to_owned(),
         });
         fork::exit(1);
+    }
+}
+
+/// Says on its socket that this process, of this id, is there. One that cannot
+/// must not go on.
+pub(super) fn hello(socket: BorrowedFd<'_>, pid: i32) -> Result<(), Failure> {
+    let own = pidfd::open(pid).map_err(|error| {
+        let text = "pidfd_open failed: Linux has it from 5.3 on, and a filter must allow it";
+        no_process(&error, text)
+    })?;
+    let head = Head::new(Kind::Hello, u64::from(pid.cast_unsigned()));
+    match link::send(socket, head, &[], &[own.as_fd()], true) {
+        Ok(()) => Ok(()),
+        // Too many descriptors of this user are in flight, for one.
+        Err(Trouble::Os(_, error)) => {
+            let text = "sending the pidfd of a new process failed (sendmsg)";
+            Err(no_process(&error, text))
+        }
+        // Whoever asked for this process has given it up: what is in the queue
+        // must not run.
+        Err(_) => fork::exit(0),
+    }
+}
+
+/// Dies with its template, which is this process.
+pub(super) fn stay_with(template: i32) -> Result<(), Failure> {
+    signal::die_with_parent().map_err(|error| {
+        let text = "prctl(PR_SET_PDEATHSIG) failed, without which the process could outlive the \
+                    program: a filter must allow it";
+        no_process(&error, text)
+    })?;
+    if fork::parent() != template {
+        // It died before its death could be a signal.
+        fork::exit(0);
+    }
+    Ok(())
+}
+
+/// Why there can be no such process.
+fn no_process(error: &io::Error, text: &str) -> Failure {
+    Failure {
+        kind: ErrorKind::Os,
+        unstarted: true,
+        code: error.raw_os_error().unwrap_or(0),
+        text: text.to_owned(),
     }
 }
 

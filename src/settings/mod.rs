@@ -23,6 +23,7 @@ use std::{
 pub use self::capability::Capability;
 #[cfg(feature = "confine")]
 pub use self::confine::Confine;
+use self::environment::WHOLE;
 pub use self::limits::{IoPriority, Resource, Scheduler};
 pub use self::namespaces::{Namespaces, UserMap};
 pub use self::place::Cgroup;
@@ -90,6 +91,7 @@ impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values: Vec<String> = match self.what {
             // Names only: values may be secret.
+            What::Environment if self.numbers == [WHOLE] => Vec::new(),
             What::Environment => self.texts.iter().step_by(2).map(lossy).collect(),
             // The numbers are the kernel's, the texts are their names.
             What::IoPriority | What::Scheduler | What::Rlimit | What::Capabilities => {
@@ -144,6 +146,12 @@ impl Settings {
         self.0.retain(|setting| setting.what != what);
     }
 
+    /// Takes the first of this kind out.
+    pub(crate) fn take(&mut self, what: What) -> Option<Setting> {
+        let at = self.0.iter().position(|setting| setting.what == what)?;
+        Some(self.0.remove(at))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -151,6 +159,16 @@ impl Settings {
     /// Those of one kind, in the order recorded.
     pub(crate) fn of(&self, what: What) -> impl Iterator<Item = &Setting> {
         self.0.iter().filter(move |setting| setting.what == what)
+    }
+
+    /// Whether a few system calls on the process itself apply them, without a
+    /// look at anything else.
+    pub(crate) fn are_plain(&self) -> bool {
+        let is_plain = |it: &Setting| match it.what {
+            What::Environment => it.numbers == [WHOLE],
+            what => what.is_plain(),
+        };
+        self.0.iter().all(is_plain)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Setting> {

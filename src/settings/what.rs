@@ -79,6 +79,22 @@ impl What {
         what.ok_or_else(|| Error::new(Kind::Protocol, "a setting of an unknown kind").unstarted())
     }
 
+    /// Whether a few system calls on the process itself apply it. (Those of the
+    /// environment may be put in place instead.)
+    pub(super) fn is_plain(self) -> bool {
+        matches!(
+            self,
+            Self::Stdin
+                | Self::Stdout
+                | Self::Stderr
+                | Self::Session
+                | Self::ProcessGroup
+                | Self::CurrentDir
+                | Self::Umask
+                | Self::Detached
+        )
+    }
+
     /// The name of the method that records it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -2,10 +2,11 @@
 //! name. For a process with one thread.
 
 use std::{
-    ffi::CString,
+    ffi::{CString, c_char},
     fs::File,
     io::{self, Read},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    ptr,
 };
 
 use nix::sys::stat::{Mode, umask as set_umask};
@@ -38,6 +39,28 @@ pub(crate) fn clear() -> io::Result<()> {
     // SAFETY: there is only this thread.
     check(unsafe { libc::clearenv() })?;
     Ok(())
+}
+
+/// Runs `act` with these variables, `NAME=value` and a NUL each, in place of the
+/// process's own.
+pub(crate) fn with<T>(variables: &[u8], act: impl FnOnce() -> T) -> T {
+    // What has no NUL at its end is none.
+    let each = variables.split_inclusive(|byte| *byte == 0);
+    let each = each.filter(|variable| variable.ends_with(&[0]));
+    let mut list: Vec<*const c_char> = each.map(|variable| variable.as_ptr().cast()).collect();
+    list.push(ptr::null());
+    // SAFETY: there is only this thread; the list ends in null and, as its
+    // strings, which end in NUL, lives until the pointer is put back.
+    let own = unsafe { ptr::replace(&raw mut environ, list.as_ptr()) };
+    let result = act();
+    // SAFETY: as above; it is what was there before.
+    unsafe { environ = own };
+    result
+}
+
+unsafe extern "C" {
+    /// What `getenv` looks into and `execvp` passes on.
+    static mut environ: *const *const c_char;
 }
 
 /// `chdir(2)`.

@@ -1,9 +1,12 @@
 //! Becoming another program.
 
 use std::{
-    ffi::{CString, c_char},
+    ffi::{CString, OsStr, c_char},
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
     ptr,
 };
 
@@ -14,38 +17,60 @@ pub(crate) fn place(fds: &[(RawFd, OwnedFd)]) -> io::Result<()> {
     fds.iter().try_for_each(|(number, fd)| fd::put(*number, fd))
 }
 
-/// Replaces this process by a program, which is looked for in `PATH` when its
-/// name has no slash, and which finds these descriptors at these numbers.
-/// Returns only with the reason why that cannot be; then this process is as it
-/// was, but for these numbers.
-pub(crate) fn replace(program: &CString, args: &[CString], fds: &[(RawFd, OwnedFd)]) -> io::Error {
-    match moved_up(fds).and_then(|fds| place_beside_socket(&fds)) {
-        Ok(socket) => {
-            signal::for_program();
-            let error = execute(program, args);
-            socket.restore();
-            error
-        }
-        Err(error) => error,
+/// A program, and everything that is made before a process can become it.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// Looked for in `PATH` when it has no slash.
+    name: CString,
+    /// Pointers to `_args`, then null.
+    argv: Vec<*const c_char>,
+    _args: Vec<CString>,
+    /// Which descriptors it finds at which numbers. They are above all of these
+    /// numbers, so that placing one does not overwrite another.
+    fds: Vec<(RawFd, OwnedFd)>,
+}
+
+impl Program {
+    pub(crate) fn new(
+        name: CString,
+        args: Vec<CString>,
+        fds: &[(RawFd, OwnedFd)],
+    ) -> io::Result<Self> {
+        let above = fds.iter().map(|(number, _)| *number).max();
+        let above = above.unwrap_or(2).checked_add(1).unwrap_or(RawFd::MAX);
+        let copy =
+            |(number, fd): &(RawFd, OwnedFd)| Ok((*number, copy_above(fd.as_raw_fd(), above)?));
+        let mut argv: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
+        argv.push(ptr::null());
+        Ok(Self {
+            name,
+            argv,
+            _args: args,
+            fds: fds.iter().map(copy).collect::<io::Result<_>>()?,
+        })
     }
-}
 
-fn execute(program: &CString, args: &[CString]) -> io::Error {
-    let mut argv: Vec<*const c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
-    argv.push(ptr::null());
-    // SAFETY: the name ends in NUL; the list ends in null and its strings,
-    // which `args` owns, in NUL.
-    unsafe { libc::execvp(program.as_ptr(), argv.as_ptr()) };
-    io::Error::last_os_error()
-}
+    pub(crate) fn name(&self) -> &OsStr {
+        OsStr::from_bytes(self.name.as_bytes())
+    }
 
-/// Copies of the descriptors above all numbers that are to be theirs, so that
-/// placing one does not overwrite another.
-fn moved_up(fds: &[(RawFd, OwnedFd)]) -> io::Result<Vec<(RawFd, OwnedFd)>> {
-    let above = fds.iter().map(|(number, _)| *number).max();
-    let above = above.unwrap_or(2).checked_add(1).unwrap_or(RawFd::MAX);
-    let copy = |(number, fd): &(RawFd, OwnedFd)| Ok((*number, copy_above(fd.as_raw_fd(), above)?));
-    fds.iter().map(copy).collect()
+    /// Replaces this process by the program. Returns only with the reason why
+    /// that cannot be; then this process is as it was, but for the numbers of
+    /// the descriptors. Allocates nothing.
+    pub(crate) fn replace_this(&self) -> io::Error {
+        match place_beside_socket(&self.fds) {
+            Ok(socket) => {
+                signal::for_program();
+                // SAFETY: the name ends in NUL; the list ends in null and its
+                // strings, which `self` owns, in NUL.
+                unsafe { libc::execvp(self.name.as_ptr(), self.argv.as_ptr()) };
+                let error = io::Error::last_os_error();
+                socket.restore();
+                error
+            }
+            Err(error) => error,
+        }
+    }
 }
 
 fn copy_above(fd: RawFd, above: RawFd) -> io::Result<OwnedFd> {

@@ -1,6 +1,6 @@
 //! New processes and their end.
 
-use std::{ffi::c_void, fs, io, path::Path, time::Duration};
+use std::{ffi::c_void, fs, io, path::Path, ptr, time::Duration};
 
 use super::{check, fail, poll::Deadline, profile};
 
@@ -144,17 +144,46 @@ pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
         profile::begin();
         body()
     }
-    /// Room for the frames of `clone` itself in the parent.
-    const BELOW: usize = 16 * 1024;
-
     fail::check("clone")?;
     let mut here = 0_u8;
-    let top = (&raw mut here).wrapping_sub(BELOW);
-    // What a template and its forks use of the stack begins with a page.
-    let top = top.wrapping_sub(top.addr() % 4096);
     // SAFETY: the child gets a copy of this address space (no CLONE_VM), so the
     // stack below this frame is free for it; the kernel grows it on demand.
-    let pid = unsafe { libc::clone(enter, top.cast(), 0, body as *mut c_void) };
+    let pid = unsafe { libc::clone(enter, below(&mut here), 0, body as *mut c_void) };
+    check(pid)
+}
+
+/// Where a child goes on below a frame that stands on the same stack: it begins
+/// with a page, behind room for the frames of `clone` itself in the parent.
+fn below(frame: &mut u8) -> *mut c_void {
+    const ROOM: usize = 16 * 1024;
+    let top = ptr::from_mut(frame).wrapping_sub(ROOM);
+    top.wrapping_sub(top.addr() % 4096).cast()
+}
+
+/// `vfork(2)`: a child that runs `body` in this process's own memory, while this
+/// process waits until the child has become another program or has ended, with 1
+/// when `body` is over. So nothing is copied: it costs what the program costs.
+///
+/// What `body` changes in memory is changed here, too, and what it owns at its
+/// end stays. Its descriptors, its directory and its signals are copies.
+pub(crate) fn vfork<F: FnMut()>(mut body: F) -> io::Result<i32> {
+    extern "C" fn enter<F: FnMut()>(body: *mut c_void) -> libc::c_int {
+        // SAFETY: the pointer is to the `F` of the frame of `vfork`, which
+        // waits until this is over; nothing else uses it meanwhile.
+        let body = unsafe { &mut *body.cast::<F>() };
+        body();
+        exit(1)
+    }
+    const FLAGS: i32 = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+
+    fail::check("fork")?;
+    let mut here = 0_u8;
+    let body: *mut F = &raw mut body;
+    // SAFETY: the kernel stops the only thread of this process until the child
+    // no longer uses its memory, so the two never run at the same time; the
+    // child's frames are below those of the parent on the same stack, and are
+    // over when the parent goes on. `enter` does not return.
+    let pid = unsafe { libc::clone(enter::<F>, below(&mut here), FLAGS, body.cast()) };
     check(pid)
 }
 

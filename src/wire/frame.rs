@@ -46,6 +46,9 @@ pub(crate) enum Kind {
     Spare,
     /// To a process: somebody waits for the spare of this number, fork it now.
     Hurry,
+    /// To a process: start the program that the new process was told to become
+    /// already. Otherwise as `Fork`.
+    Program,
 
     /// From a process, first of all: its id as number, its own pidfd.
     Hello = 32,
@@ -67,10 +70,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Fork,
         Self::Spare,
         Self::Hurry,
+        Self::Program,
         Self::Preload,
         Self::Arg,
         Self::Fd,

@@ -11,6 +11,7 @@ mod give;
 mod handles;
 mod identity;
 mod ids;
+mod launcher;
 mod limits;
 mod namespaces;
 mod outcomes;

@@ -286,6 +286,8 @@ impl Census {
             worker.wait().unwrap();
             worker.join().unwrap();
         }
+        // What starts programs is there from the first one on.
+        assert!(zygote::Command::new("true").status().unwrap().success());
         fill_stock(template);
         let (mut own, forked) = (children(id()), children(template));
         // The early one is a child, one that was executed is not.

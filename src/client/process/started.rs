@@ -9,6 +9,7 @@ use std::{
 use super::{Process, settings::Ends};
 use crate::{
     client::{
+        launcher,
         peer::{Answer, Hello, Peer, Waited, gone},
         template,
         tree::Tree,
@@ -76,6 +77,36 @@ impl<S> Process<S> {
     }
 }
 
+impl Process {
+    /// Starts a program with these settings, which are plain, without a process
+    /// that was forked for it. Returns when it has been executed.
+    pub(crate) fn launch(mut self, task: &Task<()>, more: &[BorrowedFd<'_>]) -> Result<Worker<()>> {
+        let deadline = self.until(template::PATIENCE);
+        let load = task.load();
+        load.check()?;
+        let ends = Ends::make(&mut self.settings)?;
+        let settings = self.settings;
+        let tell = |peer: &Peer, until| send_task(peer, &settings, 0, load, more, until);
+        let peer = launcher::with(|launcher| launcher.start_program(&tell, deadline))?;
+        let origin = peer.origin().cloned();
+        let started = Started {
+            peer,
+            flag: 0,
+            ends,
+            tree: Tree::of(&settings),
+            settings,
+        };
+        // It says that it is there, then closes its socket: one word to wait for.
+        let ended = started.peer.await_end(deadline);
+        let result = ended.and_then(|()| started.begin_program(task, more, deadline));
+        if result.as_ref().is_err_and(Error::is_timeout) {
+            // It may stand before a file system that does not answer.
+            origin.inspect(launcher::give_up);
+        }
+        result
+    }
+}
+
 impl Started {
     /// Sends the settings, if there are any, and the task. A spare that died
     /// while it waited in stock is replaced.
@@ -97,16 +128,11 @@ impl Started {
         more: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<(), Trouble> {
-        let peer = &self.peer;
-        let mut number = u64::from(epoch::pid()) | self.flag;
-        if peer.is_from_stock() {
-            number |= FROM_STOCK;
+        let mut flags = self.flag;
+        if self.peer.is_from_stock() {
+            flags |= FROM_STOCK;
         }
-        if !self.settings.is_empty() {
-            let (bytes, fds) = self.settings.encode();
-            peer.send(Head::new(Kind::Settings, 0), &[&bytes], &fds, deadline)?;
-        }
-        send_load(peer, Head::new(Kind::Run, number), load, more, deadline)
+        send_task(&self.peer, &self.settings, flags, load, more, deadline)
     }
 
     /// Another one takes the place of a spare that ran nothing.
@@ -170,6 +196,24 @@ impl Started {
             return Err(error);
         }
     }
+}
+
+/// Sends the settings, if there are any, and the task. The flags are those in the
+/// number of `Run`.
+fn send_task(
+    peer: &Peer,
+    settings: &Settings,
+    flags: u64,
+    load: &Load,
+    more: &[BorrowedFd<'_>],
+    deadline: Deadline,
+) -> Result<(), Trouble> {
+    if !settings.is_empty() {
+        let (bytes, fds) = settings.encode();
+        peer.send(Head::new(Kind::Settings, 0), &[&bytes], &fds, deadline)?;
+    }
+    let head = Head::new(Kind::Run, u64::from(epoch::pid()) | flags);
+    send_load(peer, head, load, more, deadline)
 }
 
 /// Sends an entry or a preload with its arguments, and `more` descriptors.

@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     settings::{
         Setting,
-        environment::{CLEAR, REMOVE},
+        environment::{CLEAR, REMOVE, WHOLE, pairs},
     },
     sys::{environment, image},
 };
@@ -13,6 +13,14 @@ use crate::{
 pub(super) fn variables(setting: &Setting) -> io::Result<()> {
     match setting.numbers[..] {
         [CLEAR] => environment::clear(),
+        [WHOLE] => {
+            environment::clear()?;
+            for (key, value) in setting.texts.iter().flat_map(|block| pairs(block)) {
+                // What the program itself could not set is no variable.
+                let _ = environment::set(key, value);
+            }
+            Ok(())
+        }
         [REMOVE] => setting
             .texts
             .iter()

@@ -4,13 +4,13 @@
 use std::{
     env,
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::MetadataExt,
     path::PathBuf,
     time::Duration,
 };
 
-use zygote::{Error, Process, Result, Worker};
+use zygote::{Command, Error, Process, Result, Worker};
 
 use super::{
     clean::Ground,
@@ -112,6 +112,33 @@ fn follow<R: 'static>(
     }
 }
 
+/// A program that notes that it ran.
+fn program(name: &str, deadline: Duration) -> Call {
+    let started = Command::new("sh")
+        .args(["-c", "echo \"$0\" >>\"$1\"", name])
+        .arg(env::var_os(RECORD).unwrap())
+        .deadline(deadline)
+        .spawn();
+    let child = match started {
+        Ok(child) => child,
+        Err(error) => return Call::Over(Err(error)),
+    };
+    let take = move |limit| match child.wait_timeout(limit) {
+        Ok(None) => {
+            child.kill().unwrap();
+            None
+        }
+        Ok(Some(status)) if status.success() => Some(Ok(())),
+        // It was killed, or its launcher was.
+        Ok(Some(status)) => Some(Err(io::Error::other(status.to_string()).into())),
+        Err(error) => Some(Err(error)),
+    };
+    match take(deadline) {
+        Some(outcome) => Call::Over(outcome),
+        None => Call::Open(Box::new(move || take(LIMIT))),
+    }
+}
+
 /// One call of every kind, one after the other, each with this deadline.
 fn calls(round: &str, deadline: Duration) -> Vec<(String, Call)> {
     let own = || Ok::<_, Error>(Process::new()?.deadline(deadline));
@@ -146,6 +173,8 @@ fn calls(round: &str, deadline: Duration) -> Vec<(String, Call)> {
     let worker = own().and_then(|process| process.run(nested::task(name("nested"))));
     // What is wrong below the worker is part of its result.
     all.push((name("nested"), follow(worker, deadline, drop)));
+
+    all.push((name("program"), program(&name("program"), deadline)));
 
     let fresh = Process::fresh().map(|process| process.deadline(deadline));
     let worker = fresh.and_then(|process| process.run(task(name("fresh"))));

@@ -1,13 +1,17 @@
 //! A process that is only settings so far: what a `Command` records.
 
-use std::{fs::File, marker::PhantomData, os::fd::OwnedFd, sync::Arc};
+use std::{env, fs::File, marker::PhantomData, os::fd::OwnedFd, sync::Arc};
 
 use super::{Process, Setting, What};
 use crate::{
     client::{process::Lease, template},
     error::{Error, Result},
-    settings::{Settings, environment::CLEAR},
-    sys::environment,
+    hooks::{self, When},
+    settings::{
+        Settings,
+        environment::{self, WHOLE},
+    },
+    sys::environment::own_umask,
 };
 
 impl Process<()> {
@@ -21,27 +25,41 @@ impl Process<()> {
         }
     }
 
+    /// Whether nothing is asked for but what the process that becomes a program
+    /// can do in its launcher's memory.
+    pub(crate) fn is_plain(&self) -> bool {
+        let hooks = [When::Worker, When::Prepare, When::Parent, When::Child];
+        self.settings.are_plain() && !hooks.into_iter().any(hooks::has)
+    }
+
+    /// A copy of this draft.
+    pub(crate) fn redraft(&self) -> Self {
+        Self {
+            patience: self.patience,
+            settings: self.settings.clone(),
+            ..Self::draft()
+        }
+    }
+
     /// A fork of the default template with the settings of this draft.
     pub(crate) fn realize(&self) -> Result<Self> {
         let peer = template::with_default(Self::fork_of)?;
-        let mut process = Self::from_peer(peer);
-        process.patience = self.patience;
-        process.settings = self.settings.clone();
-        Ok(process)
+        let lease = Lease(Some(peer));
+        Ok(Self {
+            lease,
+            ..self.redraft()
+        })
     }
 
     /// The environment, the directory and the umask that the program has now,
     /// where nothing else was said.
     pub(crate) fn surroundings_of_program(mut self) -> Result<Self> {
         let said: Vec<_> = self.settings.of(What::Environment).cloned().collect();
-        if said.first().is_none_or(|first| first.numbers != [CLEAR]) {
-            self = self.inherit_env();
-            for setting in said {
-                self.settings.add(setting);
-            }
+        if let Some(whole) = environment::whole(env::vars_os(), &said) {
+            self = self.set(Setting::new(What::Environment).number(WHOLE).text(whole));
         }
         if !self.says(What::Umask)
-            && let Some(mask) = environment::own_umask()
+            && let Some(mask) = own_umask()
         {
             self = self.umask(mask);
         }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use zygote::{Error, Exit, Process, Worker};
+use zygote::{Command, Error, Exit, Process, Worker};
 
 use crate::{
     Outcome, entries,
@@ -44,6 +44,8 @@ pub(crate) const ALL: &[Check] = &[
     ("kill", kill),
     ("detach", detach),
     ("a channel", channel),
+    ("another program", program),
+    ("a program that is not there", no_program),
     ("constructors", constructors),
     ("the title", title),
     ("what a worker used", rusage),
@@ -318,6 +320,27 @@ fn channel() -> Outcome {
     let all = results.collect::<zygote::Result<Vec<(u64, u64)>>>()?;
     worker.join()??;
     same(all, (0..10).map(|n| (n, n * n)).collect())
+}
+
+fn program() -> Outcome {
+    // More than once from the same launcher.
+    for n in 0..3 {
+        let script = format!("echo $GREETING {n}; exit {n}");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .env("GREETING", "hello")
+            .output()?;
+        same(String::from_utf8(output.stdout)?, format!("hello {n}\n"))?;
+        same(output.status.code(), Some(n))?;
+    }
+    Ok(String::new())
+}
+
+fn no_program() -> Outcome {
+    match Command::new("no-such-program").spawn() {
+        Ok(child) => Err(format!("it is {}", child.id()).into()),
+        Err(error) => must(error.is_unstarted(), || format!("{error:?}")),
+    }
 }
 
 fn constructors() -> Outcome {

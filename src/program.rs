@@ -1,20 +1,21 @@
-//! What a worker does to become another program.
+//! Becoming another program: what travels from the program that asks for it to
+//! the process that does it.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::{CString, OsStr, OsString},
     io,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    sync::Arc,
 };
 
 use linkme::distributed_slice;
 
-use super::Command;
 use crate::{
     codec::Hand,
     error::{Error, Result},
     parcel::{Call, Decoder, Encoder},
     registry::{self, ENTRIES, Entry, Id, Role},
-    sys::exec,
+    sys::exec::{self, Program},
     task::{Anywhere, Task},
 };
 
@@ -30,20 +31,33 @@ static EXEC: Entry = Entry::new(
     run,
 );
 
-/// The task that becomes the program. The streams with these numbers are passed
-/// with it, behind everything else.
-pub(super) fn task(command: &Command, streams: impl Iterator<Item = i32>) -> Task<(), Anywhere> {
+/// Which program, as the user says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) name: &'a OsStr,
+    pub(crate) arg0: &'a OsStr,
+    pub(crate) args: &'a [OsString],
+    /// Which descriptors it finds at which numbers.
+    pub(crate) fds: &'a [(i32, Arc<OwnedFd>)],
+    /// The streams that are passed with the task, behind everything else.
+    pub(crate) streams: &'a [i32],
+    /// What the process runs before.
+    pub(crate) before: &'a [Task<io::Result<()>>],
+}
+
+/// The task that becomes the program.
+pub(crate) fn task(wanted: Wanted<'_>) -> Task<(), Anywhere> {
     let encode = |out: &mut Encoder| {
-        for number in streams {
-            push_number(out, number);
+        for number in wanted.streams {
+            push_number(out, *number);
         }
         out.push_byte(0);
-        for (number, fd) in &command.fds {
+        for (number, fd) in wanted.fds {
             push_number(out, *number);
             push_fd(out, fd)?;
         }
         out.push_byte(0);
-        for task in &command.before {
+        for task in wanted.before {
             let load = task.load();
             load.check()?;
             out.push_byte(1);
@@ -54,9 +68,9 @@ pub(super) fn task(command: &Command, streams: impl Iterator<Item = i32>) -> Tas
             load.fds.iter().try_for_each(|fd| push_fd(out, fd))?;
         }
         out.push_byte(0);
-        let arg0 = command.arg0.as_ref().unwrap_or(&command.program);
-        out.push_bytes(command.program.as_bytes());
-        for arg in std::iter::once(arg0).chain(&command.args) {
+        out.push_bytes(wanted.name.as_bytes());
+        let args = wanted.args.iter().map(OsString::as_os_str);
+        for arg in std::iter::once(wanted.arg0).chain(args) {
             out.push_byte(1);
             out.push_bytes(arg.as_bytes());
         }
@@ -78,30 +92,75 @@ fn push_fd(out: &mut Encoder, fd: &OwnedFd) -> Result<()> {
 }
 
 fn run(call: &mut Call) -> Result<()> {
-    let input = call.args();
-    let streams = take_list(input, take_number)?;
-    let fds = take_list(input, |input| Ok((take_number(input)?, input.take_fd()?)))?;
-    let before = take_list(input, take_task)?;
-    let program = take_string(input)?;
-    let args = take_list(input, take_string)?;
-    for number in streams {
-        let fd = input.take_fd()?;
-        place(&[(number, fd)], "passing a standard stream")?;
-    }
-    input.finish()?;
+    let (streams, before, program) = decode(call.args())?;
+    place(&streams)?;
+    drop(streams);
     let is_first = before.is_empty();
     for (entry, call) in before {
         run_before(entry, call)?;
     }
-    let error = exec::replace(&program, &args, &fds);
-    let text = OsStr::from_bytes(program.as_bytes()).display();
-    let error = Error::os(format!("executing `{text}` failed"), error);
+    let error = failed(&program, program.replace_this());
     // After a task that ran before it is not safe to try again.
     Err(if is_first { error.unstarted() } else { error })
 }
 
-fn place(fds: &[(i32, OwnedFd)], tried: &str) -> Result<()> {
-    exec::place(fds).map_err(|error| Error::os(format!("{tried} failed"), error).unstarted())
+/// What [`task`] has put together, in a process that starts programs and goes on:
+/// then nothing runs before.
+pub(crate) fn plan(input: &mut Decoder) -> Result<Plan> {
+    let (streams, before, program) = decode(input)?;
+    match before.is_empty() {
+        true => Ok(Plan { streams, program }),
+        false => Err(Error::invalid("a task where there can be none")),
+    }
+}
+
+/// A program and its standard streams, as far as they are passed with it.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    streams: Streams,
+    program: Program,
+}
+
+impl Plan {
+    /// In the new process: becomes the program, or says why that cannot be.
+    pub(crate) fn carry_out(&self) -> Error {
+        let error = match place(&self.streams) {
+            Ok(()) => failed(&self.program, self.program.replace_this()),
+            Err(error) => error,
+        };
+        error.unstarted()
+    }
+}
+
+type Streams = Vec<(i32, OwnedFd)>;
+type Before = Vec<(&'static Entry, Call)>;
+
+fn decode(input: &mut Decoder) -> Result<(Streams, Before, Program)> {
+    let streams = take_list(input, take_number)?;
+    let fds = take_list(input, |input| Ok((take_number(input)?, input.take_fd()?)))?;
+    let before = take_list(input, take_task)?;
+    let name = take_string(input)?;
+    let args = take_list(input, take_string)?;
+    let with_fd = |number| Ok((number, input.take_fd()?));
+    let streams = streams.into_iter().map(with_fd).collect::<Result<_>>()?;
+    input.finish()?;
+    let program = Program::new(name, args, &fds);
+    let program = program.map_err(|error| {
+        Error::os("duplicating a program's descriptor failed", error).unstarted()
+    })?;
+    Ok((streams, before, program))
+}
+
+fn failed(program: &Program, error: io::Error) -> Error {
+    Error::os(
+        format!("executing `{}` failed", program.name().display()),
+        error,
+    )
+}
+
+fn place(streams: &Streams) -> Result<()> {
+    exec::place(streams)
+        .map_err(|error| Error::os("passing a standard stream failed", error).unstarted())
 }
 
 fn take_list<T>(
