@@ -7,6 +7,7 @@ use std::{
     io::{self, Read},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     ptr,
+    sync::atomic::{AtomicPtr, Ordering},
 };
 
 use nix::sys::stat::{Mode, umask as set_umask};
@@ -49,18 +50,18 @@ pub(crate) fn with<T>(variables: &[u8], act: impl FnOnce() -> T) -> T {
     let each = each.filter(|variable| variable.ends_with(&[0]));
     let mut list: Vec<*const c_char> = each.map(|variable| variable.as_ptr().cast()).collect();
     list.push(ptr::null());
-    // SAFETY: there is only this thread; the list ends in null and, as its
-    // strings, which end in NUL, lives until the pointer is put back.
-    let own = unsafe { ptr::replace(&raw mut environ, list.as_ptr()) };
+    // SAFETY: the C library has this pointer, and only this thread reads it.
+    let current = unsafe { &environ };
+    // The list ends in null and lives, as its strings do, until it is put back.
+    let own = current.swap(list.as_mut_ptr(), Ordering::Relaxed);
     let result = act();
-    // SAFETY: as above; it is what was there before.
-    unsafe { environ = own };
+    current.store(own, Ordering::Relaxed);
     result
 }
 
 unsafe extern "C" {
     /// What `getenv` looks into and `execvp` passes on.
-    static mut environ: *const *const c_char;
+    static environ: AtomicPtr<*const c_char>;
 }
 
 /// `chdir(2)`.
