@@ -2,7 +2,7 @@
 # The system calls of one spawn and join, in each role: what 200 workers take
 # less what 100 take, divided by 100. Needs strace.
 #
-#     .ci/syscalls.sh [early|executed]
+#     .ci/syscalls.sh [early|executed|forked]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
