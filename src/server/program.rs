@@ -58,7 +58,7 @@ impl Host {
             Err(error) => fail_on(&end, &refusal(Refusal::Os(error))),
         }
         fail::point("template: after fork");
-        // The child's own, in the memory that both had.
+        // It was the child's, in the memory that both had.
         fd::set_main_socket(self.socket());
     }
 }
@@ -104,7 +104,8 @@ impl Launch {
     }
 
     /// In the new process, which shares its memory: what is owned here at the
-    /// exec would stay in the launcher.
+    /// exec would stay in the launcher, and who is killed while it allocates would
+    /// leave a broken heap there. So nothing is allocated, unless it fails.
     fn become_program(&self, end: &OwnedFd, launcher: i32) {
         if let Err(failure) = self.prepare(end, launcher) {
             fail_on(end, &failure);

@@ -33,9 +33,10 @@ pub(super) fn variables(setting: &Setting) -> io::Result<()> {
 }
 
 pub(super) fn current_dir(setting: &Setting) -> io::Result<()> {
-    match setting.fds.first() {
-        Some(dir) => environment::current_dir_of(dir),
-        None => environment::current_dir(&setting.texts.concat()),
+    match (&setting.fds[..], &setting.texts[..]) {
+        ([dir], []) => environment::current_dir_of(dir),
+        ([], [path]) => environment::current_dir(path),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
