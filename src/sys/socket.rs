@@ -100,8 +100,8 @@ fn put_fds(message: &mut libc::msghdr, fds: &[BorrowedFd<'_>]) -> io::Result<()>
     // SAFETY: a BorrowedFd is its number, std promises, and there is room for
     // so many.
     unsafe { data.copy_from_nonoverlapping(fds.as_ptr().cast(), size_of_val(fds)) };
-    // SAFETY: it computes a length.
-    message.msg_controllen = unsafe { libc::CMSG_SPACE(length) } as _;
+    // Without the padding behind the last number, which nobody has written.
+    message.msg_controllen = header.cmsg_len as _;
     Ok(())
 }
 

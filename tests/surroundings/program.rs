@@ -196,6 +196,10 @@ fn a_template_outlives_the_thread_that_executed_it() {
 fn stranger(pid: u32) -> std::process::Child {
     let start = Instant::now();
     loop {
+        if stat(pid).is_some() {
+            // A spare has it that was forked just now.
+            send(pid, libc::SIGKILL);
+        }
         fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         if child.id() == pid {
@@ -210,7 +214,7 @@ fn stranger(pid: u32) -> std::process::Child {
 /// In a pid namespace of its own, so that ids can be chosen.
 fn reused() {
     both(|way| {
-        let own = Process::new().unwrap();
+        let own = Process::new().unwrap().stock(0);
         for by in 0..6 {
             let worker = own.fork().unwrap().run(leave::task(7)).unwrap();
             let pid = worker.id();
