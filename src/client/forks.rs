@@ -205,13 +205,7 @@ impl Peer {
         Ok((Self::new(near, Some((Arc::clone(self), id))), far))
     }
 
-    fn ask(
-        self: &Arc<Self>,
-        kind: Kind,
-        process: &Self,
-        far: OwnedFd,
-        deadline: Deadline,
-    ) -> Result<()> {
+    fn ask(&self, kind: Kind, process: &Self, far: OwnedFd, deadline: Deadline) -> Result<()> {
         let id = process.number().unwrap_or_default();
         let numbers = std::mem::take(&mut *lock(&self.forks.forgotten));
         fail::point("program: before Fork");
@@ -307,14 +301,11 @@ impl Peer {
     }
 
     /// Waits until its end of the socket is closed, or its template dead. What it
-    /// says before wakes nobody.
-    pub(super) fn await_end(&self, deadline: Deadline) -> Result<()> {
-        let template = match self.origin() {
-            Some(origin) => Want::read(&origin.hello(deadline)?.pidfd),
-            None => Want::Nothing,
-        };
-        poll([Want::End(self.socket()), template], deadline)
-            .map(drop)
-            .map_err(|error| Error::os("ppoll failed", error))
+    /// says before wakes nobody. Whoever listens next finds out what went wrong.
+    pub(super) fn await_end(&self, deadline: Deadline) {
+        if let Some(Ok(template)) = self.origin().map(|origin| origin.hello(deadline)) {
+            let ends = [Want::End(self.socket()), Want::read(&template.pidfd)];
+            let _ = poll(ends, deadline);
+        }
     }
 }

@@ -97,8 +97,8 @@ impl Process {
             settings,
         };
         // It says that it is there, then closes its socket: one word to wait for.
-        let ended = started.peer.await_end(deadline);
-        let result = ended.and_then(|()| started.begin_program(task, more, deadline));
+        started.peer.await_end(deadline);
+        let result = started.begin_program(task, more, deadline);
         if result.as_ref().is_err_and(Error::is_timeout) {
             // It may stand before a file system that does not answer.
             origin.inspect(launcher::give_up);

@@ -42,13 +42,10 @@ impl Process<()> {
     }
 
     /// A fork of the default template with the settings of this draft.
-    pub(crate) fn realize(&self) -> Result<Self> {
+    pub(crate) fn realize(self) -> Result<Self> {
         let peer = template::with_default(Self::fork_of)?;
         let lease = Lease(Some(peer));
-        Ok(Self {
-            lease,
-            ..self.redraft()
-        })
+        Ok(Self { lease, ..self })
     }
 
     /// The environment, the directory and the umask that the program has now,
