@@ -153,7 +153,8 @@ impl Started {
         let named = |error: Error| error.with_entry(entry);
         self.exist(load, more, deadline).map_err(named)?;
         if self.flag != 0 {
-            self.peer.ready(deadline).map_err(named)?;
+            let ready = self.peer.ready(deadline);
+            self.or_end(ready).map_err(named)?;
         }
         Ok(self.into_worker(task))
     }
@@ -166,8 +167,18 @@ impl Started {
         deadline: Deadline,
     ) -> Result<Worker<()>> {
         self.exist(task.load(), more, deadline)?;
-        self.peer.executed(deadline)?;
+        self.or_end(self.peer.executed(deadline))?;
         Ok(self.into_worker(task))
+    }
+
+    /// What exists and gets no handle must not go on: this program may have had
+    /// no room or no memory for one.
+    fn or_end<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| {
+            if !error.is_unstarted() {
+                self.peer.kill_by_template();
+            }
+        })
     }
 
     fn into_worker<R, K>(self, task: &Task<R, K>) -> Worker<R> {
@@ -189,11 +200,7 @@ impl Started {
                 self.tell(load, more, deadline)?;
                 continue;
             }
-            if !error.is_unstarted() {
-                // It exists, and this program has no room for its handle.
-                self.peer.kill_by_template();
-            }
-            return Err(error);
+            return self.or_end(Err(error));
         }
     }
 }

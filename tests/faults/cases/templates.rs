@@ -328,8 +328,63 @@ fn a_process_whose_program_died_before_it_could_ask_to_die_with_it_ends() {
     assert!(until(LIMIT, || left().is_empty()), "{:?}", left());
 }
 
+/// One wait fails for want of memory, in a call that starts something long.
+fn unheld(act: impl Fn() -> Result<(), Error>) {
+    let done = PathBuf::from(env::var_os(DONE).unwrap());
+    // Both kinds of start have been seen.
+    act().unwrap();
+    let ground = Ground::take();
+    fs::remove_file(&done).unwrap();
+    let failed = act().err();
+    let has_fired = done.exists();
+    fs::write(&done, "").unwrap();
+    act().unwrap();
+    if let Some(error) = &failed {
+        assert!(has_fired && is_of(error, libc::ENOMEM), "{error:?}");
+    }
+    ground.assert_clean();
+    say("done", failed.is_some_and(|error| !error.is_unstarted()));
+}
+
+#[zygote::entry]
+fn sleep() {
+    thread::sleep(Duration::from_secs(60));
+}
+
+fn unheld_worker() -> Result<(), Error> {
+    let worker = Process::new()?.umask(0o77).run(sleep::task())?;
+    worker.kill()?;
+    worker.wait().map(drop)
+}
+
+fn unheld_program() -> Result<(), Error> {
+    let child = zygote::Command::new("sleep").arg("60").spawn()?;
+    child.kill()?;
+    child.wait().map(drop)
+}
+
+#[test]
+fn what_gets_no_handle_does_not_go_on() {
+    for role in ["unheld_worker", "unheld_program"] {
+        let was_there = |nth: &u32| {
+            let done = tempfile::NamedTempFile::new().unwrap();
+            let mut command = probe::command(role);
+            let fault = format!("program: ppoll=error:{}@{nth}", libc::ENOMEM);
+            command.env("ZYGOTE_FAIL", fault).env(DONE, done.path());
+            let mut probe = Probe::spawn(command);
+            let was_there = probe.expect("done") == "true";
+            probe.finish();
+            was_there
+        };
+        let times = (1..=6).filter(was_there).count();
+        assert!(times > 0, "{role}: no wait failed after the start");
+    }
+}
+
 pub(crate) fn play(role: &str) {
     match role {
+        "unheld_worker" => unheld(unheld_worker),
+        "unheld_program" => unheld(unheld_program),
         "killed" => killed(),
         "full" => full(),
         "barren" => barren(),
