@@ -1,6 +1,11 @@
 //! A task: an entry with its arguments, ready to run somewhere.
 
-use std::{fmt, marker::PhantomData, os::fd::OwnedFd, sync::Arc};
+use std::{
+    fmt,
+    marker::PhantomData,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
 
 use once_cell::sync::OnceCell;
 
@@ -123,6 +128,14 @@ impl Load {
             memory: OnceCell::new(),
             error: error.map(|error| error.unstarted().with_entry(entry.path())),
         })
+    }
+
+    /// Its descriptors, and `more` behind them.
+    pub(crate) fn all_fds<'a>(
+        &'a self,
+        more: &[BorrowedFd<'a>],
+    ) -> impl Iterator<Item = BorrowedFd<'a>> {
+        self.fds.iter().map(AsFd::as_fd).chain(more.iter().copied())
     }
 
     /// The error of the encoding, if there was one.

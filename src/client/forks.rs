@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -160,31 +160,29 @@ impl Peer {
         self.request(Kind::Fork, deadline)
     }
 
-    /// A new process that becomes a program. `tell` tells it which, before
-    /// anybody asks for it.
+    /// A new process that becomes a program: which, and what the process is made
+    /// of, is said in the request.
     pub(super) fn start_program(
         self: &Arc<Self>,
-        tell: &dyn Fn(&Self, Deadline) -> Result<(), Trouble>,
+        body: &[u8],
+        fds: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<Arc<Self>> {
-        let tried = |trouble: Trouble| trouble.into_error("sending a program to start").unstarted();
         let (process, far) = self.reserve()?;
-        match tell(&process, Deadline::after(Duration::ZERO)) {
-            Ok(()) => self.ask(Kind::Program, &process, far, deadline)?,
-            // More than its socket takes: it must be there and read.
-            Err(Trouble::Busy) => {
-                self.ask(Kind::Fork, &process, far, deadline)?;
-                tell(&process, deadline).map_err(tried)?;
-            }
-            Err(trouble) => return Err(tried(trouble)),
-        }
+        let fds: Vec<_> = [far.as_fd()]
+            .into_iter()
+            .chain(fds.iter().copied())
+            .collect();
+        self.ask(Kind::Program, &process, body, &fds, deadline)?;
         Ok(process)
     }
 
     /// Asks for a process, now or as a spare.
     fn request(self: &Arc<Self>, kind: Kind, deadline: Deadline) -> Result<Arc<Self>> {
         let (process, far) = self.reserve()?;
-        self.ask(kind, &process, far, deadline)?;
+        let forgotten = std::mem::take(&mut *lock(&self.forks.forgotten));
+        let body = ids::encode(&forgotten);
+        self.ask(kind, &process, &body, &[far.as_fd()], deadline)?;
         Ok(process)
     }
 
@@ -205,23 +203,24 @@ impl Peer {
         Ok((Self::new(near, Some((Arc::clone(self), id))), far))
     }
 
-    fn ask(&self, kind: Kind, process: &Self, far: OwnedFd, deadline: Deadline) -> Result<()> {
-        let id = process.number().unwrap_or_default();
-        let numbers = std::mem::take(&mut *lock(&self.forks.forgotten));
+    fn ask(
+        &self,
+        kind: Kind,
+        process: &Self,
+        body: &[u8],
+        fds: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<()> {
+        let head = Head::new(kind, process.number().unwrap_or_default());
         fail::point("program: before Fork");
-        self.send(
-            Head::new(kind, id),
-            &[&ids::encode(&numbers)],
-            &[far.as_fd()],
-            deadline,
-        )
-        .map_err(|trouble| match trouble {
-            // If it never was, that is why.
-            Trouble::Closed { .. } => self.hello(deadline).err().unwrap_or_else(gone),
-            other => other
-                .into_error("asking the template for a process")
-                .unstarted(),
-        })?;
+        self.send(head, &[body], fds, deadline)
+            .map_err(|trouble| match trouble {
+                // If it never was, that is why.
+                Trouble::Closed { .. } => self.hello(deadline).err().unwrap_or_else(gone),
+                other => other
+                    .into_error("asking the template for a process")
+                    .unstarted(),
+            })?;
         fail::point("program: after Fork");
         Ok(())
     }
@@ -300,12 +299,14 @@ impl Peer {
         matches!(poll([Want::End(self.socket())], now), Ok([true]))
     }
 
-    /// Waits until its end of the socket is closed, or its template dead. What it
-    /// says before wakes nobody. Whoever listens next finds out what went wrong.
+    /// Waits until its end of the socket is closed, or its template dead, and
+    /// takes in what it has said. What it says before wakes nobody. Whoever
+    /// listens next finds out what went wrong.
     pub(super) fn await_end(&self, deadline: Deadline) {
         if let Some(Ok(template)) = self.origin().map(|origin| origin.hello(deadline)) {
             let ends = [Want::End(self.socket()), Want::read(&template.pidfd)];
             let _ = poll(ends, deadline);
+            self.take_in(|frame| frame.is_some());
         }
     }
 }

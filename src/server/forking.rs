@@ -66,10 +66,16 @@ impl Host {
         }
     }
 
-    /// The end of the process that is asked for. Where there can be none that is
-    /// said on it.
-    pub(super) fn asked(&mut self, frame: Frame) -> Option<OwnedFd> {
-        let Some(end) = frame.fds.into_iter().next() else {
+    /// The end of the process that is asked for, if there can be one.
+    fn asked(&mut self, frame: Frame) -> Option<OwnedFd> {
+        let end = self.admit(frame.fds.into_iter().next())?;
+        self.with_family(|family| family.forget(ids::decode(&frame.body)));
+        Some(end)
+    }
+
+    /// The end of a new process. Where there can be none that is said on it.
+    pub(super) fn admit(&mut self, end: Option<OwnedFd>) -> Option<OwnedFd> {
+        let Some(end) = end else {
             fork::exit(1);
         };
         if self.closing {
@@ -78,7 +84,6 @@ impl Host {
         }
         match self.family() {
             Ok(family) => {
-                family.forget(ids::decode(&frame.body));
                 family.stock.wait();
                 Some(end)
             }

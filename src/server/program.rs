@@ -13,7 +13,7 @@ use super::{
     settings,
 };
 use crate::{
-    error::{Error, Kind as ErrorKind},
+    error::Result,
     parcel::Decoder,
     program::{self, Plan},
     settings::{Settings, What},
@@ -22,13 +22,10 @@ use crate::{
         fork::{self, Refusal},
         image,
     },
-    wire::{
-        frame::{Failure, Frame, Kind, call},
-        link,
-    },
+    wire::frame::{Failure, Frame},
 };
 
-/// What is in the queue of a process that does not exist yet.
+/// What is asked for.
 struct Launch {
     settings: Settings,
     plan: Plan,
@@ -41,12 +38,15 @@ impl Host {
     pub(super) fn start_program(&mut self, frame: Frame) {
         fail::point("template: request received");
         let number = frame.number;
-        let Some(end) = self.asked(frame) else { return };
+        let mut input = Decoder::new(frame.body, frame.fds);
+        let Some(end) = self.admit(input.take_fd().ok()) else {
+            return;
+        };
         // What `ps` shows from the first program on.
         image::set_title("launcher", u64::from(fork::parent().cast_unsigned()));
-        let launch = match Launch::take(&end) {
+        let launch = match Launch::decode(input) {
             Ok(launch) => launch,
-            Err(failure) => return fail_on(&end, &failure),
+            Err(error) => return fail_on(&end, &Failure::from_error(&error.unstarted())),
         };
         fail::point("template: before fork");
         match launch.start(&end, self.pid) {
@@ -64,33 +64,15 @@ impl Host {
 }
 
 impl Launch {
-    /// Takes out of the queue what was put there before this process heard of
-    /// it.
-    fn take(end: &OwnedFd) -> Result<Self, Failure> {
-        let failed = |error: Error| Failure::from_error(&error.unstarted());
-        let next = || {
-            let tried = "taking over a program to start";
-            let frame = link::receive(end.as_fd(), false);
-            frame.map_err(|trouble| failed(trouble.into_error(tried)))
-        };
-        let mut frame = next()?;
-        let mut settings = Settings::default();
-        if frame.kind == Kind::Settings {
-            let sent = Settings::decode(frame.body, frame.fds).map_err(failed)?;
-            settings = sent.sorted();
-            frame = next()?;
-        }
-        if frame.kind != Kind::Run {
-            let text = "a program to start without its name";
-            return Err(failed(Error::new(ErrorKind::Protocol, text)));
-        }
+    /// What `Peer::start_program` sent.
+    fn decode(mut input: Decoder) -> Result<Self> {
+        let mut settings = Settings::decode(&mut input)?.sorted();
         // Not set but put in place.
         let variables = settings.take(What::Environment);
         let variables = variables.and_then(|setting| setting.texts.into_iter().next());
-        let mut input = Decoder::after(call::LENGTH, frame.body, frame.fds);
         Ok(Self {
-            plan: program::plan(&mut input).map_err(failed)?,
             settings,
+            plan: program::plan(&mut input)?,
             variables: variables.unwrap_or_default(),
         })
     }
@@ -114,7 +96,7 @@ impl Launch {
         }
     }
 
-    fn prepare(&self, end: &OwnedFd, launcher: i32) -> Result<(), Failure> {
+    fn prepare(&self, end: &OwnedFd, launcher: i32) -> std::result::Result<(), Failure> {
         stay_with(launcher)?;
         hello(end.as_fd(), fork::own_pid())?;
         settings::apply(&self.settings)

@@ -10,7 +10,7 @@ use super::{family::Family, panics, preload, stock::Stock, worker};
 use crate::{
     codec,
     error::Kind as ErrorKind,
-    parcel::State,
+    parcel::{Decoder, State},
     raw::{self, Arg},
     settings::Settings,
     sys::{
@@ -216,7 +216,9 @@ impl Host {
     }
 
     fn take_settings(&mut self, frame: Frame) {
-        match Settings::decode(frame.body, frame.fds) {
+        let mut input = Decoder::new(frame.body, frame.fds);
+        let settings = Settings::decode(&mut input);
+        match settings.and_then(|settings| input.finish().map(|()| settings)) {
             Ok(settings) => self.settings = settings,
             Err(error) => {
                 self.fail(&Failure::from_error(&error));
@@ -264,7 +266,7 @@ impl Host {
         true
     }
 
-    fn with_family(&mut self, act: impl FnOnce(&mut Family)) {
+    pub(super) fn with_family(&mut self, act: impl FnOnce(&mut Family)) {
         if let Some(family) = &mut self.family {
             act(family);
             family.report(self.socket.as_fd());

@@ -185,35 +185,39 @@ impl Settings {
         self
     }
 
-    pub(crate) fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-        let mut out = Encoder::default();
-        let mut fds = Vec::new();
+    /// Puts all of them; their descriptors travel beside the bytes.
+    pub(crate) fn encode(&self, out: &mut Encoder) {
         for setting in &self.0 {
+            out.push_byte(1);
             out.push_byte(setting.what as u8);
-            push_list(&mut out, setting.numbers.iter().map(|n| n.to_le_bytes()));
-            push_list(&mut out, setting.texts.iter());
-            push_list(&mut out, setting.fds.iter().map(|_| []));
-            fds.extend(setting.fds.iter().map(AsFd::as_fd));
+            push_list(out, setting.numbers.iter().map(|n| n.to_le_bytes()));
+            push_list(out, setting.texts.iter());
+            push_list(out, setting.fds.iter().map(|_| []));
         }
-        (out.bytes, fds)
+        out.push_byte(0);
     }
 
-    pub(crate) fn decode(bytes: Vec<u8>, fds: Vec<OwnedFd>) -> Result<Self> {
-        let mut input = Decoder::new(bytes, fds);
+    /// The descriptors, in the order in which they are taken out.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let all = self.0.iter().flat_map(|setting| &setting.fds);
+        all.map(|fd| fd.as_fd())
+    }
+
+    /// Takes what [`encode`](Self::encode) put.
+    pub(crate) fn decode(input: &mut Decoder) -> Result<Self> {
         let mut settings = Self::default();
-        while !input.rest().is_empty() {
+        while input.take_byte()? != 0 {
             let mut setting = Setting::new(What::decode(input.take_byte()?)?);
-            for number in take_list(&mut input)? {
+            for number in take_list(input)? {
                 let number = number.first_chunk().copied().unwrap_or_default();
                 setting.numbers.push(i64::from_le_bytes(number));
             }
-            setting.texts = take_list(&mut input)?;
-            for _ in take_list(&mut input)? {
+            setting.texts = take_list(input)?;
+            for _ in take_list(input)? {
                 setting.fds.push(Arc::new(input.take_fd()?));
             }
             settings.0.push(setting);
         }
-        input.finish()?;
         Ok(settings)
     }
 }
@@ -252,9 +256,12 @@ mod tests {
     #[test]
     fn settings_come_back_and_are_applied_in_order() {
         let settings = sample();
-        let (bytes, fds) = settings.encode();
-        let fds = fds.iter().map(|fd| fd.try_clone_to_owned().unwrap());
-        let back = Settings::decode(bytes, fds.collect()).unwrap();
+        let mut out = Encoder::default();
+        settings.encode(&mut out);
+        let fds = settings.fds().map(|fd| fd.try_clone_to_owned().unwrap());
+        let mut input = Decoder::new(out.bytes, fds.collect());
+        let back = Settings::decode(&mut input).unwrap();
+        input.finish().unwrap();
         let shown = |settings: &Settings| {
             format!(
                 "{:?}",
@@ -284,13 +291,14 @@ mod tests {
     fn what_is_cut_off_or_unknown_is_an_error() {
         let mut settings = sample();
         settings.remove(What::Stdout);
-        let (bytes, _) = settings.encode();
-        let wholes = (0..bytes.len())
-            .filter(|end| Settings::decode(bytes[..*end].to_vec(), Vec::new()).is_ok())
-            .count();
-        // Nothing, the first, the first two.
-        assert_eq!(wholes, 3);
-        assert!(Settings::decode(vec![255, 0, 0, 0], Vec::new()).is_err());
+        let mut out = Encoder::default();
+        settings.encode(&mut out);
+        let decode = |bytes: &[u8]| Settings::decode(&mut Decoder::new(bytes.into(), Vec::new()));
+        for end in 0..out.bytes.len() {
+            assert!(decode(&out.bytes[..end]).is_err(), "{end}");
+        }
+        assert!(decode(&out.bytes).is_ok());
+        assert!(decode(&[1, 255, 0, 0, 0, 0]).is_err());
     }
 
     #[test]

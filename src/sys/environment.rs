@@ -2,7 +2,7 @@
 //! name. For a process with one thread.
 
 use std::{
-    ffi::{CString, c_char},
+    ffi::{CStr, CString, c_char},
     fs::File,
     io::{self, Read},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
@@ -45,10 +45,13 @@ pub(crate) fn clear() -> io::Result<()> {
 /// Runs `act` with these variables, `NAME=value` and a NUL each, in place of the
 /// process's own.
 pub(crate) fn with<T>(variables: &[u8], act: impl FnOnce() -> T) -> T {
+    let mut list: Vec<*const c_char> = Vec::with_capacity(128);
+    let mut rest = variables;
     // What has no NUL at its end is none.
-    let each = variables.split_inclusive(|byte| *byte == 0);
-    let each = each.filter(|variable| variable.ends_with(&[0]));
-    let mut list: Vec<*const c_char> = each.map(|variable| variable.as_ptr().cast()).collect();
+    while let Ok(variable) = CStr::from_bytes_until_nul(rest) {
+        list.push(variable.as_ptr());
+        rest = &rest[variable.count_bytes() + 1..];
+    }
     list.push(ptr::null());
     // SAFETY: the C library has this pointer, and only this thread reads it.
     let current = unsafe { &environ };

@@ -101,7 +101,8 @@ impl Kind {
     pub(crate) fn is_parcel(self) -> bool {
         matches!(
             self,
-            Self::Settings
+            Self::Program
+                | Self::Settings
                 | Self::Preload
                 | Self::Arg
                 | Self::Run

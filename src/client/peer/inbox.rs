@@ -261,6 +261,12 @@ impl Peer {
 
     /// Takes in what has been reported, so that it does not pile up.
     pub(in crate::client) fn drain(&self) {
+        self.take_in(|frame| frame == Some(Kind::Exits));
+    }
+
+    /// Takes in what is there, as long as `more` of it is wanted after one of
+    /// this kind.
+    pub(in crate::client) fn take_in(&self, more: impl Fn(Option<Kind>) -> bool) {
         let mut inbox = lock(&self.inbox);
         if inbox.reading {
             return;
@@ -271,11 +277,11 @@ impl Peer {
             let frame = link::receive(self.socket.as_fd(), false);
             // What fails now is tried again by whoever waits for something.
             let passes = matches!(frame, Err(Trouble::Os(..)));
-            let more = matches!(&frame, Ok(frame) if frame.kind == Kind::Exits);
+            let kind = frame.as_ref().ok().map(|frame| frame.kind);
             if !passes {
                 self.store(&mut lock(&self.inbox), frame);
             }
-            if !more {
+            if !more(kind) {
                 break;
             }
         }

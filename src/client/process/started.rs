@@ -17,6 +17,7 @@ use crate::{
     },
     error::{Error, Kind as ErrorKind, Result},
     hooks::{self, When},
+    parcel::Encoder,
     settings::Settings,
     sys::{epoch, fail, poll::Deadline},
     task::{Load, Task},
@@ -86,8 +87,12 @@ impl Process {
         load.check()?;
         let ends = Ends::make(&mut self.settings)?;
         let settings = self.settings;
-        let tell = |peer: &Peer, until| send_task(peer, &settings, 0, load, more, until);
-        let peer = launcher::with(|launcher| launcher.start_program(&tell, deadline))?;
+        let mut out = Encoder::default();
+        settings.encode(&mut out);
+        out.bytes.extend_from_slice(&load.bytes);
+        let fds: Vec<_> = settings.fds().chain(load.all_fds(more)).collect();
+        let start = |launcher: &Arc<Peer>| launcher.start_program(&out.bytes, &fds, deadline);
+        let peer = launcher::with(start)?;
         let origin = peer.origin().cloned();
         let started = Started {
             peer,
@@ -216,8 +221,10 @@ fn send_task(
     deadline: Deadline,
 ) -> Result<(), Trouble> {
     if !settings.is_empty() {
-        let (bytes, fds) = settings.encode();
-        peer.send(Head::new(Kind::Settings, 0), &[&bytes], &fds, deadline)?;
+        let mut out = Encoder::default();
+        settings.encode(&mut out);
+        let (head, fds) = (Head::new(Kind::Settings, 0), settings.fds());
+        peer.send(head, &[&out.bytes], &fds.collect::<Vec<_>>(), deadline)?;
     }
     let head = Head::new(Kind::Run, u64::from(epoch::pid()) | flags);
     send_load(peer, head, load, more, deadline)
@@ -231,8 +238,7 @@ pub(super) fn send_load(
     more: &[BorrowedFd<'_>],
     deadline: Deadline,
 ) -> Result<(), Trouble> {
-    let own = load.fds.iter().map(AsFd::as_fd);
-    let fds: Vec<_> = own.chain(more.iter().copied()).collect();
+    let fds: Vec<_> = load.all_fds(more).collect();
     let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
     link::send_kept(peer.socket(), head, &body, &load.memory, &fds, deadline)
 }
