@@ -1,6 +1,10 @@
 //! The operating system: the only unsafe code of the crate.
 //!
-//! Nothing here knows a frame, an entry or a handle. Each file promises:
+//! Nothing here knows a frame, an entry or a handle. What every new process calls
+//! is called by `syscall`, where one page of code has all of it: each function of
+//! the C library is another page that the process must get first.
+//!
+//! Each file promises:
 //!
 //! - `confine`: limits that are only lowered, and `fstat` below a filter
 //! - `environment`: variables, directory, umask, the thread's name
