@@ -223,6 +223,24 @@ pub const GOALS: &[Goal] = &[
         " µs",
         "start-up that `early!()` adds to an empty program",
     ),
+    Goal {
+        limit: Limit::None,
+        ..amount(
+            "startup:linked",
+            0.0,
+            " µs",
+            "… that this crate adds, linked and not used",
+        )
+    },
+    Goal {
+        limit: Limit::None,
+        ..amount(
+            "startup:forked",
+            0.0,
+            " µs",
+            "… that one `fork` by hand before `main` adds, whose child waits",
+        )
+    },
     amount(
         "startup:memory",
         64.0,

@@ -25,7 +25,7 @@ use crate::{
 pub struct Programs {
     ours: PathBuf,
     peer: PathBuf,
-    startup: [PathBuf; 2],
+    startup: [PathBuf; 4],
 }
 
 /// The root of the project.
@@ -71,11 +71,15 @@ impl Programs {
                 .cloned()
                 .with_context(|| format!("{name} was not built"))
         };
-        let [plain, early] = startup::NAMES;
         Ok(Self {
             ours: find("ours")?,
             peer: find("peer")?,
-            startup: [find(plain)?, find(early)?],
+            startup: [
+                find(startup::NAMES[0])?,
+                find(startup::NAMES[1])?,
+                find(startup::NAMES[2])?,
+                find(startup::NAMES[3])?,
+            ],
         })
     }
 

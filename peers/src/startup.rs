@@ -1,6 +1,7 @@
 //! What `early!()` adds to a program that does nothing.
 
 use std::{
+    fs::File,
     io::Read,
     path::PathBuf,
     process::{Command, Stdio},
@@ -16,16 +17,22 @@ use crate::{
     memory,
 };
 
-/// The programs: without the library, and with `early!()`.
-pub const NAMES: [&str; 2] = ["startup_plain", "startup_early"];
+/// The programs: without the library, with `early!()`, with the library linked and
+/// not used, and with a fork by hand.
+pub const NAMES: [&str; 4] = [
+    "startup_plain",
+    "startup_early",
+    "startup_linked",
+    "startup_forked",
+];
 
 /// Runs each so often by turns.
 ///
 /// # Errors
 ///
 /// One of them fails.
-pub fn measure(found: &mut Found, programs: &[PathBuf; 2], times: usize) -> Result<()> {
-    let mut taken = [(); 2].map(|()| Vec::with_capacity(times));
+pub fn measure(found: &mut Found, programs: &[PathBuf; 4], times: usize) -> Result<()> {
+    let mut taken = [(); 4].map(|()| Vec::with_capacity(times));
     for _ in 0..times {
         for (program, taken) in programs.iter().zip(&mut taken) {
             // A template ends after its program does.
@@ -38,16 +45,11 @@ pub fn measure(found: &mut Found, programs: &[PathBuf; 2], times: usize) -> Resu
             })?);
         }
     }
-    let [plain, early] = taken;
-    found.figure(
-        "startup:time",
-        median(
-            early
-                .iter()
-                .zip(&plain)
-                .map(|(with, without)| with - without),
-        ),
-    );
+    let [plain, early, linked, forked] = taken;
+    let added = |to: &[f64]| median(to.iter().zip(&plain).map(|(with, without)| with - without));
+    found.figure("startup:time", added(&early));
+    found.figure("startup:linked", added(&linked));
+    found.figure("startup:forked", added(&forked));
     let [plain, early] = [own_memory(&programs[0])?, own_memory(&programs[1])?];
     found.figure("startup:memory", early - plain);
     Ok(())
@@ -56,6 +58,8 @@ pub fn measure(found: &mut Found, programs: &[PathBuf; 2], times: usize) -> Resu
 /// The memory that the program has written to while it waits. With a template it
 /// shares what it wrote before that was forked: so that counts, too.
 fn own_memory(program: &PathBuf) -> Result<f64> {
+    // What cargo has just written would count, as long as it is not on the disk.
+    File::open(program)?.sync_all()?;
     let mut child = Command::new(program)
         .arg("wait")
         .stdin(Stdio::piped())

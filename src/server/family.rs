@@ -20,13 +20,17 @@ use crate::{
     },
 };
 
-/// How long after an exit the others are looked at. SIGCHLD is not queued: of
-/// two that end together one may be missed.
-const SWEEP: Duration = Duration::from_millis(5);
-
 /// So many children are all looked at at every exit, which takes the kernel a
-/// microsecond or two.
+/// microsecond or two. SIGCHLD is not queued: of two that end together one may be
+/// missed.
 const FEW: usize = 64;
+
+/// Of more than that, so many at every exit: those forked last.
+const YOUNG: usize = 16;
+
+/// How long after an exit all of them are looked at. With thousands that takes the
+/// kernel longer than a fork.
+const SWEEP: Duration = Duration::from_millis(50);
 
 /// The most reports in one frame.
 const BATCH: usize = 64;
@@ -115,13 +119,24 @@ impl Family {
             // Its signal may have swallowed that of another.
             if self.children.len() <= FEW {
                 self.reap_any();
-            } else if self.sweep.is_none() {
-                self.sweep = Some(Deadline::after(SWEEP));
+            } else {
+                self.reap_youngest();
+                self.sweep.get_or_insert_with(|| Deadline::after(SWEEP));
             }
         }
         if self.sweep.is_some_and(Deadline::passed) {
             self.sweep = None;
             self.reap_any();
+        }
+    }
+
+    /// Those forked last are the likeliest to have ended.
+    fn reap_youngest(&mut self) {
+        let youngest: Vec<i32> = self.pids.values().rev().take(YOUNG).copied().collect();
+        for pid in youngest {
+            if let Some(ended) = pidfd::reap(pid, false) {
+                self.ended(ended);
+            }
         }
     }
 
