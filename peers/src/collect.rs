@@ -46,7 +46,7 @@ impl Effort {
     #[must_use]
     pub fn full(only: Vec<String>) -> Self {
         Self {
-            rounds: 3,
+            rounds: 5,
             runs: 5,
             length: Duration::from_millis(50),
             starts: 100,
@@ -92,6 +92,8 @@ pub struct State {
     pub place: String,
     /// What each way does, or why it cannot.
     pub ways: BTreeMap<Name, Result<Survey, String>>,
+    /// The same, each round by itself.
+    pub rounds: BTreeMap<Name, Vec<Survey>>,
     /// The same by size of the program; only where it is plotted.
     pub sizes: BTreeMap<Name, Survey>,
     /// Each run of each group.
@@ -143,7 +145,6 @@ fn ways(
     effort: &Effort,
     say: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    let mut rounds: BTreeMap<Name, Vec<Survey>> = BTreeMap::new();
     for round in 0..effort.rounds {
         // Each round begins with another.
         for at in 0..WAYS.len() {
@@ -158,7 +159,7 @@ fn ways(
                 name.title()
             ));
             match programs.survey(name, &effort.cells) {
-                Ok(survey) => rounds.entry(name).or_default().push(survey),
+                Ok(survey) => state.rounds.entry(name).or_default().push(survey),
                 Err(error) if name.kind() == Kind::Peer => {
                     state.ways.insert(name, Err(error.to_string()));
                 }
@@ -166,11 +167,9 @@ fn ways(
             }
         }
     }
-    for (name, surveys) in rounds {
-        state
-            .ways
-            .entry(name)
-            .or_insert_with(|| Ok(merged(&surveys)));
+    for (name, surveys) in &state.rounds {
+        let all = || Ok(merged(surveys));
+        state.ways.entry(*name).or_insert_with(all);
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The tables, in Markdown.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
     collect::State,
+    figures::median,
     goals::{GOALS, Goal, Limit, Where},
     survey::{Cell, LARGE, SMALL, Survey, THREADS},
     ways::{Kind, Name, WAYS},
@@ -79,18 +80,21 @@ fn measured(goal: &Goal, state: &State, is_set: bool) -> String {
 /// In how many of the cells that a peer fills this crate is ahead, and where it
 /// comes next.
 fn ahead(state: &State) -> String {
-    let Some(Ok(ours)) = state.ways.get(&Name::OursNoStock) else {
-        return " not measured | |".to_owned();
-    };
     let mut ratios = Vec::new();
     for name in WAYS.into_iter().filter(|name| name.kind() == Kind::Peer) {
-        let Some(Ok(peer)) = state.ways.get(&name) else {
-            continue;
-        };
-        let pairs = cells(ours).into_iter().zip(cells(peer));
-        ratios.extend(pairs.filter_map(|((ours, cell), (peer, _))| {
-            Some((ours?.exit.at(50) / peer?.exit.at(50), name, cell))
-        }));
+        // Of medians in the same round; the median of the rounds.
+        let mut rounds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let surveys = |name| state.rounds.get(&name).into_iter().flatten();
+        for (ours, peer) in surveys(Name::OursNoStock).zip(surveys(name)) {
+            for ((ours, cell), (peer, _)) in cells(ours).into_iter().zip(cells(peer)) {
+                if let (Some(ours), Some(peer)) = (ours, peer) {
+                    let ratio = ours.exit.at(50) / peer.exit.at(50);
+                    rounds.entry(cell).or_default().push(ratio);
+                }
+            }
+        }
+        let found = rounds.into_iter();
+        ratios.extend(found.map(|(cell, of)| (median(of), name, cell)));
     }
     ratios.sort_by(|one, other| other.0.total_cmp(&one.0));
     let count = ratios.iter().filter(|ratio| ratio.0 < 1.0).count();
