@@ -50,8 +50,8 @@ impl Effort {
             runs: 5,
             length: Duration::from_millis(50),
             starts: 100,
-            cells: Plan::cells(Duration::from_millis(50)),
-            sizes: Plan::sizes(Duration::from_millis(50)),
+            cells: Plan::cells(Duration::from_millis(40)),
+            sizes: Plan::sizes(Duration::from_millis(40)),
             only,
             without: Vec::new(),
         }
