@@ -39,9 +39,10 @@ use crate::{
 /// As with std's, the program inherits the environment, the directory, the umask
 /// and the standard streams that this program has at the time of the spawn, and
 /// is looked for in `PATH`. Its descriptors are exactly 0, 1, 2 and those
-/// [given](Self::fd); signals are as a shell leaves them. (The limits are the
-/// template's, and so is the umask where there is no `/proc`.) All settings of a
-/// [`Process`] can be used.
+/// [given](Self::fd); signals are as a shell leaves them. Limits, user, root and
+/// namespaces are the template's: a program that changes its own after the start
+/// says so by [`renew_template`](crate::renew_template). (So is the umask where
+/// there is no `/proc`.) All settings of a [`Process`] can be used.
 ///
 /// Unlike std's, the child ends when this program does, however it ends, unless
 /// it is [`detached`](Self::detached); and dropping the [`Child`] leaves no

@@ -10,9 +10,12 @@ use std::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-use nix::sys::stat::{Mode, umask as set_umask};
+use nix::{
+    errno::Errno,
+    sys::stat::{Mode, fstat, umask as set_umask},
+};
 
-use super::check;
+use super::{check, place::open_dir};
 
 fn string(bytes: &[u8]) -> io::Result<CString> {
     Ok(CString::new(bytes)?)
@@ -72,9 +75,30 @@ pub(crate) fn current_dir(path: &[u8]) -> io::Result<()> {
     Ok(nix::unistd::chdir(std::ffi::OsStr::from_bytes(path))?)
 }
 
-/// `fchdir(2)`.
+/// `fchdir(2)`. Where this process may not search that directory it may be there
+/// already.
 pub(crate) fn current_dir_of(dir: &OwnedFd) -> io::Result<()> {
-    Ok(nix::unistd::fchdir(dir)?)
+    match nix::unistd::fchdir(dir) {
+        Err(Errno::EACCES) if is_same(dir, &own_dir()?)? => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
+    let (one, other) = (fstat(one)?, fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
+/// The calling thread's directory, as `O_PATH`.
+pub(crate) fn own_dir() -> io::Result<OwnedFd> {
+    match open_dir(".".as_ref()) {
+        // By that name only who may search it. It may have been another user
+        // that went there.
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+            open_dir("/proc/thread-self/cwd".as_ref())
+        }
+        result => result,
+    }
 }
 
 /// `umask(2)`.

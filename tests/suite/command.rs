@@ -7,7 +7,7 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::process::ExitStatusExt,
+        unix::{fs::PermissionsExt, process::ExitStatusExt},
     },
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -81,6 +81,39 @@ fn the_program_gets_the_environment_the_directory_and_the_umask_of_now() {
         let mut bare = Command::new("/usr/bin/env");
         assert_eq!(said(bare.env("A", "0").env_clear().env("B", "1")), "B=1\n");
     });
+}
+
+/// Whether it may read this directory with this mode, and what programs say that
+/// are started there.
+#[zygote::entry]
+fn started_within(dir: PathBuf, mode: u32) -> io::Result<(bool, String)> {
+    env::set_current_dir(&dir)?;
+    fs::set_permissions(&dir, fs::Permissions::from_mode(mode))?;
+    let is_readable = fs::read_dir(".").is_ok();
+    let pwd = || {
+        let mut pwd = Command::new("pwd");
+        pwd.arg("-P");
+        pwd
+    };
+    let said = said(&mut pwd()) + &said(pwd().nice(1));
+    Ok((is_readable, said))
+}
+
+#[test]
+fn the_directory_of_now_need_not_be_readable_or_searchable() {
+    for mode in [0o111, 0] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = zygote::Process::new().unwrap();
+        if util::is_root() {
+            // Or everything is.
+            process = process.capabilities([]);
+        }
+        let task = started_within::task(dir.path().to_owned(), mode);
+        let (is_readable, said) = process.run(task).unwrap().join().unwrap().unwrap();
+        assert!(!is_readable);
+        let dir = dir.path().display();
+        assert_eq!(said, format!("{dir}\n{dir}\n"));
+    }
 }
 
 #[test]

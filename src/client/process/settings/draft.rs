@@ -1,6 +1,6 @@
 //! A process that is only settings so far: what a `Command` records.
 
-use std::{env, fs::File, marker::PhantomData, os::fd::OwnedFd, sync::Arc};
+use std::{env, marker::PhantomData, sync::Arc};
 
 use super::{Process, Setting, What};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         Settings,
         environment::{self, WHOLE},
     },
-    sys::environment::own_umask,
+    sys::environment::{own_dir, own_umask},
 };
 
 impl Process<()> {
@@ -64,9 +64,8 @@ impl Process<()> {
             return Ok(self);
         }
         let tried = |error| Error::os("opening the program's working directory failed", error);
-        let here = File::open(".").map_err(|error| tried(error).unstarted())?;
-        let here = Arc::new(OwnedFd::from(here));
-        Ok(self.set(Setting::new(What::CurrentDir).fd(here)))
+        let here = own_dir().map_err(|error| tried(error).unstarted())?;
+        Ok(self.set(Setting::new(What::CurrentDir).fd(Arc::new(here))))
     }
 
     /// Whether anything was said about it.
