@@ -1,6 +1,7 @@
 //! Masks, dispositions, the parent-death signal.
 
 use std::{
+    ffi::c_long,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
@@ -229,7 +230,8 @@ pub(crate) fn die_of(signal: i32) -> ! {
 /// `PR_SET_PDEATHSIG`: this process is killed when the thread that forked it
 /// ends. Sound for a template's children, since a template has one thread.
 pub(crate) fn die_with_parent() -> io::Result<()> {
-    let (option, signal) = (libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+    // The kernel looks at the whole word of the second.
+    let (option, signal) = (libc::PR_SET_PDEATHSIG, c_long::from(libc::SIGKILL));
     // SAFETY: the option takes a number and touches no memory.
     check(unsafe { libc::syscall(libc::SYS_prctl, option, signal) })?;
     Ok(())
