@@ -7,9 +7,8 @@ use crate::{
     error::{Error, Result},
     server,
     sys::{
-        fd,
         fork::{self, Refusal, Side},
-        image, pidfd, signal, socket,
+        image, ours, pidfd, signal, socket,
     },
 };
 
@@ -88,7 +87,7 @@ fn become_template(near: OwnedFd, far: OwnedFd, owner: OwnedFd, program: i32) ->
         fork::exit(0);
     }
     drop(near);
-    fd::close_ours();
+    ours::close_ours();
     image::mark_template();
     image::take_title_memory();
     image::set_title("template", u64::from(program.cast_unsigned()));

@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::{
     error::Error,
-    sys::{epoch, fd::Ours, image},
+    sys::{epoch, image, ours::Ours},
 };
 
 /// Set by the hook when it ran in a program that it may act in.

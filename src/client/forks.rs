@@ -148,7 +148,7 @@ impl Peer {
         loop {
             let process = self.fork(deadline)?;
             // Asked for now, as long as this process is sure to be heard.
-            let is_good = || !process.is_closed() && process.hurry(deadline);
+            let is_good = || process.is_open() && process.hurry(deadline);
             if !process.is_from_stock() || is_good() {
                 return Ok(process);
             }
@@ -293,10 +293,11 @@ impl Peer {
             .is_some_and(|hello| matches!(poll([Want::read(&hello.pidfd)], now), Ok([true])))
     }
 
-    /// Whether its end of the socket is closed, whatever it said before.
-    pub(super) fn is_closed(&self) -> bool {
+    /// Whether its end of the socket is open, whatever it said before.
+    pub(super) fn is_open(&self) -> bool {
         let now = Deadline::after(Duration::ZERO);
-        matches!(poll([Want::End(self.socket())], now), Ok([true]))
+        self.open_socket()
+            .is_ok_and(|socket| matches!(poll([Want::End(socket)], now), Ok([false])))
     }
 
     /// Waits until its end of the socket is closed, or its template dead, and

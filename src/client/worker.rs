@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    peer::{Answer, Closed, Peer, Waited},
+    peer::{Answer, Closed, Hello, Peer, Waited},
     process::settings::Ends,
     tree::Tree,
 };
@@ -96,11 +96,19 @@ impl<R> Worker<R> {
         self.peer.known().map_or(0, |hello| hello.pid)
     }
 
-    fn pidfd(&self) -> BorrowedFd<'_> {
+    fn hello(&self) -> &Hello {
         match self.peer.known() {
-            Some(hello) => hello.pidfd.as_fd(),
+            Some(hello) => hello,
             None => unreachable!("a worker is made of a process that has said hello"),
         }
+    }
+
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        self.hello().pidfd.as_fd()
+    }
+
+    fn open_pidfd(&self) -> Result<BorrowedFd<'_>> {
+        self.hello().open_pidfd()
     }
 
     /// The program's end of the worker's [piped](crate::Stdio::piped) stdin;
@@ -284,7 +292,7 @@ impl<R> Worker<R> {
     /// As [`kill`](Self::kill); a number that is no signal.
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.peer.check_epoch()?;
-        pidfd::signal(self.pidfd(), signal).map_err(|error| {
+        pidfd::signal(self.open_pidfd()?, signal).map_err(|error| {
             let tried = format!("sending signal {signal} failed (pidfd_send_signal)");
             Error::os(tried, error).with_pid(self.id())
         })
@@ -331,7 +339,7 @@ impl<R> Worker<R> {
     /// ```
     pub fn kill_tree(&self) -> Result<()> {
         self.peer.check_epoch()?;
-        self.tree.kill(self.pidfd(), self.id())
+        self.tree.kill(self.open_pidfd()?, self.id())
     }
 
     /// Lets the worker live on when the program ends. Its result is lost.
@@ -414,7 +422,7 @@ impl<R> Worker<R> {
 
 /// How a process ended, once it has; `None` when the deadline passes first.
 pub(super) fn exit_of(peer: &Peer, deadline: Deadline) -> Result<Option<Exit>> {
-    let pidfd = peer.hello(deadline)?.pidfd.as_fd();
+    let pidfd = peer.hello(deadline)?.open_pidfd()?;
     let [ended] = poll([Want::Read(pidfd)], deadline)
         .map_err(|error| Error::os("poll for the exit of a process failed", error))?;
     if !ended {

@@ -15,7 +15,7 @@ use crate::{
     sys::{
         fail, fd,
         fork::{self, Refusal, Side},
-        image, pidfd, signal,
+        image, ours, pidfd, signal,
     },
     wire::{
         frame::{Failure, Fate, Frame, Head, Kind, Report, ids},
@@ -205,7 +205,7 @@ impl Host {
         if let Some(family) = &mut self.family {
             family.move_up();
         }
-        fd::set_main_socket(self.socket());
+        ours::set_main_socket(self.socket());
     }
 
     fn become_child(&mut self, end: OwnedFd, is_spare: bool) {
@@ -225,7 +225,7 @@ impl Host {
             fork::exit(1);
         }
         self.pid = fork::own_pid();
-        fd::set_main_socket(self.socket());
+        ours::set_main_socket(self.socket());
         if let Err(failure) = hooks::run(When::Child) {
             self.fail(&failure);
             fork::exit(1);

@@ -17,6 +17,7 @@ use crate::{
     sys::{
         fail, fd, fork,
         image::{self, Constructor},
+        ours::Ours,
         pidfd, signal, socket,
     },
 };
@@ -71,7 +72,7 @@ fn start_early() {
         return;
     };
     if let (Ok(child), _) = clone_template(far, own, pid) {
-        start::leave_early(fd::Ours::new(near), child);
+        start::leave_early(Ours::new(near), child);
     }
 }
 
@@ -124,6 +125,10 @@ fn template() -> ! {
     image::take_title_memory();
     image::set_title("template", u64::from(owner_pid.cast_unsigned()));
     panics::install();
+    // Before the constructors, which may keep a copy of what they find.
+    if fd::let_go_of_standard().is_err() {
+        fork::exit(1);
+    }
     fail::point("template: before constructors");
     image::run_constructors_after(&SLOT);
     // They may have changed what a worker must find as a fresh `main` does.

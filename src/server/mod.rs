@@ -23,6 +23,7 @@ mod program;
 mod serve;
 mod settings;
 mod stock;
+mod streams;
 mod worker;
 
 pub(crate) use serve::serve_copy;

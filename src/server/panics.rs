@@ -10,7 +10,7 @@ use std::{
 use super::hooks;
 use crate::{
     error::Kind as ErrorKind,
-    sys::fd,
+    sys::ours,
     wire::{
         frame::{Failure, Head, Kind},
         link,
@@ -57,7 +57,7 @@ fn send_last() {
     let Some(text) = LAST.take().map(|(message, place)| text(&message, &place)) else {
         return;
     };
-    let Some(socket) = fd::main_socket() else {
+    let Some(socket) = ours::main_socket() else {
         return;
     };
     let head = Head::new(Kind::Failed, 0);

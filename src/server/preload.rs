@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{
     panics,
     serve::{Host, busy, threads},
-    worker,
+    streams, worker,
 };
 use crate::{
     error::{Error, Kind as ErrorKind},
     parcel::{Call, Decoder, State},
     registry::{self, Role},
-    sys::{fail, fork, signal},
+    sys::{fail, fd, fork, ours, signal},
     wire::{
         frame::{Failure, Frame, Head, Kind, call},
         link,
@@ -20,13 +20,16 @@ use crate::{
 
 /// Runs the preload that the frame names and answers. A preload that fails
 /// ends the process: what it left behind is not known.
-pub(super) fn run(host: &mut Host, frame: Frame) {
+pub(super) fn run(host: &mut Host, mut frame: Frame) {
     if host.is_busy() {
         return host.fail(&busy("preload"));
     }
     fail::set_role("template");
     let state = host.state.take();
-    let result = catch_unwind(AssertUnwindSafe(|| perform(state, frame)));
+    let result = match streams::take(&mut frame) {
+        Ok(()) => catch_unwind(AssertUnwindSafe(|| perform(state, frame))),
+        Err(failure) => Ok(Err(failure.into_error())),
+    };
     fail::point("template: after preload");
     // It may have changed what a worker must find as a fresh `main` does.
     signal::block_all();
@@ -34,6 +37,10 @@ pub(super) fn run(host: &mut Host, frame: Frame) {
     panics::install();
     // Before the answer, and so that no fork writes it once more.
     worker::write_out();
+    if ours::main_socket().is_none() || fd::let_go_of_standard().is_err() {
+        // The preload has closed it: the number may be a file of its own.
+        fork::exit(1);
+    }
     let result = match result {
         Ok(result) => result.map_err(|error| Failure::from_error(&error)),
         Err(payload) => Err(panics::caught(&*payload)),

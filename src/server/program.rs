@@ -18,9 +18,9 @@ use crate::{
     program::{self, Plan},
     settings::{Settings, What},
     sys::{
-        environment, fail, fd,
+        environment, fail,
         fork::{self, Refusal},
-        image,
+        image, ours,
     },
     wire::frame::{Failure, Frame},
 };
@@ -59,7 +59,7 @@ impl Host {
         }
         fail::point("template: after fork");
         // It was the child's, in the memory that both had.
-        fd::set_main_socket(self.socket());
+        ours::set_main_socket(self.socket());
     }
 }
 
@@ -79,7 +79,7 @@ impl Launch {
 
     /// The process id of the program.
     fn start(&self, end: &OwnedFd, launcher: i32) -> std::io::Result<i32> {
-        fd::set_main_socket(end.as_fd());
+        ours::set_main_socket(end.as_fd());
         environment::with(&self.variables, || {
             fork::vfork(|| self.become_program(end, launcher))
         })

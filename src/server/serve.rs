@@ -14,7 +14,7 @@ use crate::{
     raw::{self, Arg},
     settings::Settings,
     sys::{
-        fail, fd, fork, pidfd,
+        fail, fd, fork, ours, pidfd,
         poll::{Deadline, Want, poll},
         signal,
     },
@@ -55,6 +55,9 @@ pub(crate) struct Host {
 pub(crate) fn serve_copy(socket: OwnedFd, owner: OwnedFd) -> ! {
     fail::set_role("template");
     panics::install();
+    if fd::let_go_of_standard().is_err() {
+        fork::exit(1);
+    }
     let mut host = Host::root(socket, owner);
     host.is_copy = true;
     host.serve()
@@ -66,7 +69,7 @@ impl Host {
         worker::write_out();
         codec::rehearse();
         fork::yield_now();
-        fd::set_main_socket(socket.as_fd());
+        ours::set_main_socket(socket.as_fd());
         signal::allow_detach(link::empty(Kind::Detached));
         Self {
             socket,

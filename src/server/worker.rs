@@ -5,13 +5,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use super::{hooks, panics, serve::Host, settings};
+use super::{hooks, panics, serve::Host, settings, streams};
 use crate::{
     error::{Error, Kind as ErrorKind},
     hooks::When,
     parcel::{Call, Decoder, Encoder, State},
     registry::{self, Entry, Role},
-    sys::{fail, fork, image, pages, profile, signal},
+    sys::{fail, fork, image, ours, pages, profile, signal},
     wire::{
         frame::{FROM_STOCK, Failure, Frame, Head, Kind, TELL_READY, call},
         link::{self, Trouble},
@@ -24,13 +24,17 @@ use std::os::fd::AsFd;
 const PANICKED: i32 = 101;
 
 /// Runs the entry that the frame names, sends what it gave and exits.
-pub(super) fn run(mut host: Host, frame: Frame) -> ! {
+pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
     fail::set_role("worker");
-    let owner = frame.number & !(FROM_STOCK | TELL_READY);
+    let owner = frame.number & u64::from(u32::MAX);
     if frame.number & FROM_STOCK != 0 {
         signal::discard_pending(i32::try_from(owner).unwrap_or(0));
     }
     signal::unblock_all();
+    if let Err(failure) = streams::take(&mut frame) {
+        host.fail(&failure);
+        fork::exit(1);
+    }
     // What it had as a template is no worker's.
     host.owner = None;
     host.family = None;
@@ -46,6 +50,10 @@ pub(super) fn run(mut host: Host, frame: Frame) -> ! {
     // Before the result, so that no output follows `join`.
     write_out();
     fail::point("worker: before result");
+    if ours::main_socket().is_none() {
+        // The entry has closed it: the number may be a file of its own.
+        fork::exit(1);
+    }
     let code = match result {
         Ok(Ok(Ok(reply))) => give(&host, &reply),
         Ok(Ok(Err(error))) => {

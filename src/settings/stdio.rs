@@ -31,7 +31,7 @@ pub struct Stdio(pub(crate) Stream);
 pub(crate) const NULL: i64 = 0;
 pub(crate) const PIPED: i64 = 1;
 pub(crate) const PASSED: i64 = 2;
-/// What the template has; for a `Command`, what the program has.
+/// What the program has.
 pub(crate) const INHERIT: i64 = 3;
 
 #[derive(Clone, Debug)]
@@ -43,8 +43,7 @@ pub(crate) enum Stream {
 }
 
 impl Stdio {
-    /// For a worker, what the template has: what the program had when the
-    /// template began. For a [`Command`](crate::Command), what the program has.
+    /// What the program has when the task is sent.
     #[must_use]
     pub fn inherit() -> Self {
         Self(Stream::Inherit)

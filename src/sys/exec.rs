@@ -10,7 +10,7 @@ use std::{
     ptr,
 };
 
-use super::{check, fd, signal};
+use super::{check, fd, ours, signal};
 
 /// Makes each number a copy of its descriptor, which the program inherits.
 pub(crate) fn place(fds: &[(RawFd, OwnedFd)]) -> io::Result<()> {
@@ -85,7 +85,7 @@ fn copy_above(fd: RawFd, above: RawFd) -> io::Result<OwnedFd> {
 struct Socket(Option<(RawFd, OwnedFd)>);
 
 fn place_beside_socket(fds: &[(RawFd, OwnedFd)]) -> io::Result<Socket> {
-    let number = fd::main_socket().map(|socket| socket.as_raw_fd());
+    let number = ours::main_socket().map(|socket| socket.as_raw_fd());
     let is_taken = |number: &RawFd| fds.iter().any(|(other, _)| other == number);
     let saved = match number.filter(is_taken) {
         Some(number) => {

@@ -103,7 +103,7 @@ mod on {
         unistd::Pid,
     };
 
-    use crate::sys::{fd, fork, image, socket};
+    use crate::sys::{fork, image, ours, socket};
 
     use super::STEPS;
 
@@ -227,7 +227,7 @@ mod on {
 
     /// The other end sees it closed, and the number stays taken.
     fn close_socket() {
-        if let Some(own) = fd::main_socket()
+        if let Some(own) = ours::main_socket()
             && let Ok((near, _)) = socket::pair()
         {
             // SAFETY: the number belongs to the process's socket for as long

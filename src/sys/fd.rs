@@ -1,10 +1,9 @@
-//! Descriptors: our own, and closing everything else.
+//! Descriptors: closing what is not kept, 0 to 2, and higher numbers.
 
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
-    sync::atomic::{AtomicI32, AtomicU64, Ordering},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use nix::{
@@ -13,105 +12,6 @@ use nix::{
 };
 
 use super::check;
-
-/// Which descriptor numbers below 65,536 this library holds in this process.
-///
-/// `Process::fork_current` copies the program with all its descriptors and must
-/// close those that are ours, while copies of our handles still name them. So
-/// this table, not the handle, decides who closes: whoever takes the bit out.
-/// Lock-free, because a fork may copy it at any moment.
-static OURS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
-
-/// A descriptor of this library's own in the user's program.
-#[derive(Debug)]
-pub(crate) struct Ours(Option<OwnedFd>);
-
-impl Ours {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
-        if let Some((word, bit)) = place(fd.as_raw_fd()) {
-            word.fetch_or(bit, Ordering::Relaxed);
-        }
-        Self(Some(fd))
-    }
-}
-
-impl From<OwnedFd> for Ours {
-    fn from(fd: OwnedFd) -> Self {
-        Self::new(fd)
-    }
-}
-
-impl AsFd for Ours {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.0 {
-            Some(fd) => fd.as_fd(),
-            // Only `drop` takes it.
-            None => unreachable!("a descriptor is used after it was dropped"),
-        }
-    }
-}
-
-impl Ours {
-    /// What drop does, earlier. It must not be used any more.
-    pub(crate) fn close(&mut self) {
-        let Some(fd) = self.0.take() else { return };
-        let Some((word, bit)) = place(fd.as_raw_fd()) else {
-            return;
-        };
-        if word.fetch_and(!bit, Ordering::Relaxed) & bit == 0 {
-            // Closed by `close_ours`: the number may be somebody else's now.
-            let _ = fd.into_raw_fd();
-        }
-    }
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-fn place(fd: RawFd) -> Option<(&'static AtomicU64, u64)> {
-    let fd = usize::try_from(fd).ok()?;
-    Some((OURS.get(fd / 64)?, 1 << (fd % 64)))
-}
-
-/// Closes every descriptor that this library holds.
-pub(crate) fn close_ours() {
-    for (index, word) in OURS.iter().enumerate() {
-        let mut bits = word.load(Ordering::Relaxed);
-        while bits != 0 {
-            let bit = bits.trailing_zeros();
-            bits &= bits - 1;
-            let number = index * 64 + bit as usize;
-            let Ok(fd) = RawFd::try_from(number) else {
-                continue;
-            };
-            if word.fetch_and(!(1 << bit), Ordering::Relaxed) & (1 << bit) != 0 {
-                // SAFETY: the bit said that an `Ours` holds this number, and
-                // taking the bit out keeps that `Ours` from closing it again.
-                drop(unsafe { OwnedFd::from_raw_fd(fd) });
-            }
-        }
-    }
-}
-
-/// The socket of this process, for code that is called from anywhere: a panic
-/// hook, a signal handler. 0 is none.
-static MAIN_SOCKET: AtomicI32 = AtomicI32::new(0);
-
-/// Makes this the process's socket, for as long as the process lives.
-pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
-    MAIN_SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
-}
-
-/// The process's socket; `None` in the program.
-pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
-    let fd = MAIN_SOCKET.load(Ordering::Relaxed);
-    // SAFETY: a process keeps its socket open until its end; before it moves
-    // it, it says so.
-    (fd > 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
-}
 
 /// Closes every descriptor above 2 whose number is not in `keep`.
 ///
@@ -224,6 +124,13 @@ pub(crate) fn fill_standard() {
     }
 }
 
+/// Lets go of 0, 1 and 2: they become `/dev/null`, and where that cannot be
+/// opened, the end of a pipe without another.
+pub(crate) fn let_go_of_standard() -> io::Result<()> {
+    let null = open_null().or_else(|_| Ok::<_, io::Error>(io::pipe()?.0.into()))?;
+    (0..3).try_for_each(|number| put(number, &null))
+}
+
 /// Makes `number` a copy of a descriptor, which another program that is executed
 /// inherits.
 pub(crate) fn put(number: RawFd, fd: &OwnedFd) -> io::Result<()> {
@@ -235,8 +142,12 @@ pub(crate) fn put(number: RawFd, fd: &OwnedFd) -> io::Result<()> {
 
 /// Makes `number` `/dev/null`.
 pub(crate) fn put_null(number: RawFd) -> io::Result<()> {
+    put(number, &open_null()?)
+}
+
+fn open_null() -> io::Result<OwnedFd> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
-    put(number, &null.into())
+    Ok(null.into())
 }
 
 /// Lends a descriptor of a number that a caller vouches for by contract of a

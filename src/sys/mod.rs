@@ -11,7 +11,7 @@
 //! - `epoch`: whether this process is still the one that made a handle
 //! - `exec`: becoming another program
 //! - `fail`: faults on request, for tests only
-//! - `fd`: descriptors of our own, closing everything else
+//! - `fd`: closing what is not kept, 0 to 2, higher numbers
 //! - `fork`: new processes and their end
 //! - `identity`: users, groups, capabilities
 //! - `image`: the running executable: constructors, arguments, title
@@ -19,6 +19,7 @@
 //! - `limits`: resources and priorities
 //! - `memory`: sealed memory, copied or mapped
 //! - `namespace`: namespaces of this process
+//! - `ours`: descriptors of our own in the user's program
 //! - `pages`: memory made a process's own in advance
 //! - `pidfd`: other processes, by a handle that is never reused
 //! - `place`: session, group, terminal, cgroup, root
@@ -63,6 +64,7 @@ pub(crate) mod keeper;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod namespace;
+pub(crate) mod ours;
 pub(crate) mod pages;
 pub(crate) mod pidfd;
 pub(crate) mod place;

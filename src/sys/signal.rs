@@ -291,7 +291,7 @@ fn detach() {
         // A filter denies it, so there is nothing to tell.
         return;
     }
-    let Some(socket) = super::fd::main_socket() else {
+    let Some(socket) = super::ours::main_socket() else {
         return;
     };
     let answer = [0, 1, 2].map(|at: usize| ANSWER[at].load(Ordering::Relaxed));

@@ -16,14 +16,15 @@ pub(crate) enum Kind {
     /// socket, the number its name between the two. Body: [`ids`] of children
     /// that nobody asks about any more.
     Fork = 1,
-    /// To a process: run this preload. Body: [`call`].
+    /// To a process: run this preload. Body: [`call`]. The number says which
+    /// [`streams`] follow its descriptors.
     Preload,
     /// To a process: keep these bytes as a raw argument.
     Arg,
     /// To a process: keep this descriptor as a raw argument.
     Fd,
-    /// To a process: run this entry, with the owner's process id as number.
-    /// Body: [`call`].
+    /// To a process: run this entry, with the owner's process id as number, and
+    /// which [`streams`] follow its descriptors. Body: [`call`].
     Run,
     /// To a process: report nothing about the children in the body, [`ids`].
     Forget,
@@ -122,6 +123,22 @@ pub(crate) const FROM_STOCK: u64 = 1 << 32;
 
 /// Put into the number of `Run`: the owner waits for `Ready`.
 pub(crate) const TELL_READY: u64 = 1 << 33;
+
+/// Put into the number of `Run` and of `Preload`: which of 0, 1 and 2 the owner
+/// lends. They stand behind all other descriptors of the frame, in this order.
+pub(crate) mod streams {
+    const FIRST: u32 = 34;
+
+    /// For a stream that is lent.
+    pub(crate) fn flag(stream: i32) -> u64 {
+        1 << (FIRST + stream.cast_unsigned())
+    }
+
+    /// Those that are lent.
+    pub(crate) fn of(number: u64) -> impl Iterator<Item = i32> {
+        (0..3).filter(move |stream| number & flag(*stream) != 0)
+    }
+}
 
 /// In the number of [`Kind::Owner`]: it is not the owner it was.
 pub(crate) const NEW_OWNER: u64 = 1;

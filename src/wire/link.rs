@@ -9,6 +9,7 @@ use std::{
     cell::Cell,
     io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use once_cell::sync::OnceCell;
@@ -30,6 +31,10 @@ const INLINE: usize = 64 * 1024 + 512;
 /// The most descriptors directly in a message: two places are kept for the
 /// memory file and the carrier.
 const DIRECT_FDS: usize = MAX_FDS - 2;
+
+/// How long to try again while the user has too many descriptors in messages that
+/// nobody has received (a limit of the kernel's, as high as RLIMIT_NOFILE).
+const CROWDED: Duration = Duration::from_millis(100);
 
 /// Why nothing was sent or received.
 #[derive(Debug)]
@@ -207,11 +212,21 @@ pub(crate) fn send_kept(
     fds: &[BorrowedFd<'_>],
     deadline: Deadline,
 ) -> Result<(), Trouble> {
+    let mut patience = None;
     loop {
         match send_once(socket, head, body, kept, fds, false) {
             Err(Trouble::Busy) if !deadline.passed() => {
                 poll([Want::Write(socket)], deadline)
                     .map_err(|error| Trouble::Os("poll", error))?;
+            }
+            // Those that new processes have not received yet are soon fewer; that
+            // they are, nothing tells.
+            Err(Trouble::Os(_, error))
+                if error.raw_os_error() == Some(libc::ETOOMANYREFS)
+                    && !deadline.passed()
+                    && !patience.get_or_insert(Deadline::after(CROWDED)).passed() =>
+            {
+                std::thread::sleep(Duration::from_millis(1));
             }
             result => return result,
         }
@@ -329,7 +344,7 @@ pub(crate) fn empty(kind: Kind) -> [u8; Head::LENGTH] {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, os::unix::fs::MetadataExt, time::Duration};
+    use std::{fs::File, os::unix::fs::MetadataExt};
 
     use super::*;
 

@@ -10,7 +10,7 @@ use super::{Hello, PATIENCE, Peer, lock};
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     sys::{
-        fd::Ours,
+        ours::Ours,
         poll::{Deadline, Want, poll},
     },
     wire::{
@@ -96,6 +96,7 @@ impl Peer {
         mut pick: impl FnMut(&mut Inbox) -> Option<T>,
     ) -> Result<Waited<T>> {
         let (mut watched, mut timed_out, mut late) = (false, false, 0);
+        let is_open = self.open_socket().is_ok();
         let mut inbox = lock(&self.inbox);
         loop {
             if let Some(found) = pick(&mut inbox) {
@@ -109,6 +110,9 @@ impl Peer {
             }
             if let Some(closed) = inbox.closed {
                 return Ok(Waited::Closed(closed));
+            }
+            if !is_open {
+                return Ok(Waited::Closed(Closed { unread: false }));
             }
             if watched {
                 return Ok(Waited::Watched);
@@ -267,6 +271,9 @@ impl Peer {
     /// Takes in what is there, as long as `more` of it is wanted after one of
     /// this kind.
     pub(in crate::client) fn take_in(&self, more: impl Fn(Option<Kind>) -> bool) {
+        let Ok(socket) = self.open_socket() else {
+            return;
+        };
         let mut inbox = lock(&self.inbox);
         if inbox.reading {
             return;
@@ -274,7 +281,7 @@ impl Peer {
         inbox.reading = true;
         drop(inbox);
         for _ in 0..QUEUE {
-            let frame = link::receive(self.socket.as_fd(), false);
+            let frame = link::receive(socket, false);
             // What fails now is tried again by whoever waits for something.
             let passes = matches!(frame, Err(Trouble::Os(..)));
             let kind = frame.as_ref().ok().map(|frame| frame.kind);

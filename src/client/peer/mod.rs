@@ -17,7 +17,7 @@ use super::forks::Forks;
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     exit::Exit,
-    sys::{epoch, fail, fd::Ours, fork, pidfd, poll::Deadline, socket},
+    sys::{epoch, fail, fork, ours::Ours, pidfd, poll::Deadline, socket},
     wire::{
         frame::{Failure, Fate, Head, Kind, SAME_OWNER},
         link::{self, Trouble},
@@ -65,6 +65,19 @@ pub(crate) struct Peer {
 pub(crate) struct Hello {
     pub(crate) pid: u32,
     pub(crate) pidfd: Ours,
+}
+
+impl Hello {
+    /// Its pidfd, for what must not be done to another process.
+    pub(crate) fn open_pidfd(&self) -> Result<BorrowedFd<'_>> {
+        self.pidfd.still().ok_or_else(|| {
+            Error::invalid(
+                "this program has closed the descriptors of the handle (`close_range`, \
+                 `closefrom`): what becomes of the process cannot be known",
+            )
+            .with_pid(self.pid)
+        })
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -185,18 +198,14 @@ impl Peer {
         fds: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<(), Trouble> {
-        link::send_until(self.socket.as_fd(), head, body, fds, deadline)
+        link::send_until(self.open_socket()?, head, body, fds, deadline)
     }
 
     /// Sends without waiting. Whoever cannot be told has no use for it.
     pub(crate) fn tell(&self, kind: Kind, number: u64, body: &[u8]) {
-        let _ = link::send(
-            self.socket.as_fd(),
-            Head::new(kind, number),
-            &[body],
-            &[],
-            false,
-        );
+        if let Ok(socket) = self.open_socket() {
+            let _ = link::send(socket, Head::new(kind, number), &[body], &[], false);
+        }
     }
 
     /// What the process said of itself.
@@ -270,7 +279,9 @@ impl Peer {
     /// From here on the process cannot say a word any more, and whoever cannot
     /// say it ends. It may have said it just now.
     fn last_word<T>(&self, pick: impl FnMut(&mut Inbox) -> Option<T>) -> Result<Option<T>> {
-        socket::refuse_more(self.socket.as_fd());
+        if let Ok(socket) = self.open_socket() {
+            socket::refuse_more(socket);
+        }
         let last = Deadline::after(Duration::ZERO);
         match self.wait_for(last, None, true, pick)? {
             Waited::Got(found) => Ok(Some(found)),
@@ -436,6 +447,12 @@ impl Peer {
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+
+    /// Its socket, to read from or to write to. One that the program has closed is
+    /// as good as closed by the process: the number may be the program's by now.
+    pub(crate) fn open_socket(&self) -> Result<BorrowedFd<'_>, Trouble> {
+        self.socket.still().ok_or(Trouble::Closed { unread: false })
+    }
 }
 
 impl Drop for Peer {
@@ -448,7 +465,7 @@ impl Drop for Peer {
         }
         match (self.known(), self.child.get()) {
             (Some(hello), _) if self.origin.is_none() => {
-                pidfd::collect(hello.pidfd.as_fd());
+                hello.pidfd.still().and_then(pidfd::collect);
             }
             (None, Some(child)) => pidfd::collect_silent(*child),
             _ => {}

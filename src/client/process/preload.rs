@@ -4,6 +4,7 @@ use std::{marker::PhantomData, os::fd::AsFd, time::Duration};
 
 use super::{
     Process,
+    settings::lend,
     started::{lost, send_load},
 };
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         template, worker,
     },
     error::{Error, Kind as ErrorKind, Result},
+    settings::Settings,
     sys::{pidfd, poll::Deadline},
     task::{Load, Preload, RunsIn},
     wire::frame::{Head, Kind},
@@ -81,8 +83,16 @@ impl<S> Process<S> {
         peer.check_epoch()?;
         peer.discard_stock();
         peer.mark_told();
-        send_load(peer, Head::new(Kind::Preload, 0), load, &[], deadline)
-            .map_err(|trouble| lost(peer, trouble, "sending a preload", deadline))?;
+        // Settings are a worker's.
+        let (streams, lent) = lend(&Settings::default());
+        send_load(
+            peer,
+            Head::new(Kind::Preload, streams),
+            load,
+            &lent,
+            deadline,
+        )
+        .map_err(|trouble| lost(peer, trouble, "sending a preload", deadline))?;
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => Ok(()),

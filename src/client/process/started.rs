@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Process, settings::Ends};
+use super::{
+    Process,
+    settings::{Ends, lend},
+};
 use crate::{
     client::{
         launcher,
@@ -226,8 +229,9 @@ fn send_task(
         let (head, fds) = (Head::new(Kind::Settings, 0), settings.fds());
         peer.send(head, &[&out.bytes], &fds.collect::<Vec<_>>(), deadline)?;
     }
-    let head = Head::new(Kind::Run, u64::from(epoch::pid()) | flags);
-    send_load(peer, head, load, more, deadline)
+    let (streams, lent) = lend(settings);
+    let head = Head::new(Kind::Run, u64::from(epoch::pid()) | flags | streams);
+    send_load(peer, head, load, &[more, &lent].concat(), deadline)
 }
 
 /// Sends an entry or a preload with its arguments, and `more` descriptors.
@@ -240,7 +244,14 @@ pub(super) fn send_load(
 ) -> Result<(), Trouble> {
     let fds: Vec<_> = load.all_fds(more).collect();
     let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
-    link::send_kept(peer.socket(), head, &body, &load.memory, &fds, deadline)
+    link::send_kept(
+        peer.open_socket()?,
+        head,
+        &body,
+        &load.memory,
+        &fds,
+        deadline,
+    )
 }
 
 /// Why a process could not be told something. Why it is not there is what its

@@ -9,7 +9,7 @@ mod limits;
 mod place;
 mod stdio;
 
-pub(crate) use self::stdio::Ends;
+pub(crate) use self::stdio::{Ends, lend};
 use super::Process;
 use crate::settings::{Setting, Settings, What};
 

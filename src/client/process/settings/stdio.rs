@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, pipe},
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     process::{ChildStderr, ChildStdin, ChildStdout},
     sync::Arc,
 };
@@ -11,12 +11,16 @@ use super::{Process, Setting, What};
 use crate::{
     error::{Error, Result},
     settings::{INHERIT, NULL, PASSED, PIPED, Settings, Stdio, Stream},
+    sys::fd,
+    wire::frame::streams,
 };
 
 /// # Standard streams
 ///
-/// By default a worker has those that its template has: what the program had
-/// when the template began.
+/// By default a worker has those that the program has when it is told what to
+/// run, as the children of `std::process::Command` do. A stream that the program
+/// has closed is `/dev/null`. A template has `/dev/null` at all three; a
+/// [preload](crate::preload) has the program's while it runs.
 impl<S> Process<S> {
     /// What the worker reads at 0: [`Stdio::null`], [`Stdio::piped`] (then
     /// [`Worker::take_stdin`](crate::Worker::take_stdin) has the other end), or
@@ -66,6 +70,22 @@ impl<S> Process<S> {
         let said = self.settings.of(what).next();
         said.and_then(|setting| setting.numbers.first().copied()) == number
     }
+}
+
+/// The program's own 0 to 2, as they are now, as far as the settings say nothing
+/// else; and their flags. One that is closed is `/dev/null` there.
+pub(crate) fn lend(settings: &Settings) -> (u64, Vec<BorrowedFd<'static>>) {
+    let (mut flags, mut lent) = (0, Vec::new());
+    for (stream, what) in (0..).zip([What::Stdin, What::Stdout, What::Stderr]) {
+        let mut said = settings.of(what);
+        if said.all(|setting| setting.numbers == [INHERIT])
+            && let Ok(fd) = fd::lend(stream)
+        {
+            flags |= streams::flag(stream);
+            lent.push(fd);
+        }
+    }
+    (flags, lent)
 }
 
 /// The program's ends of a worker's pipes.

@@ -1,0 +1,221 @@
+//! Descriptors of this library's own in somebody else's process.
+//!
+//! A program may close every descriptor it has, as daemons do, and ours with them.
+//! The number is then free for a file of the program's. So each of ours is
+//! remembered with what it is, and looked at before it is written to or closed.
+
+use std::{
+    mem,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicI32, AtomicU64, Ordering},
+};
+
+/// What stands at each descriptor number below 65,536, as far as it is ours.
+///
+/// `Process::fork_current` copies the program with all its descriptors and must
+/// close those that are ours, while copies of our handles still name them. So
+/// this table, not the handle, decides who closes: the one that takes the entry
+/// out. Lock-free, because a fork may copy it at any moment.
+static OURS: [AtomicU64; 1 << 16] = [const { AtomicU64::new(0) }; 1 << 16];
+
+/// A descriptor of this library's own in the user's program.
+#[derive(Debug)]
+pub(crate) struct Ours {
+    fd: Option<OwnedFd>,
+    is: u64,
+}
+
+impl Ours {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        let is = identity(fd.as_fd());
+        if let Some(entry) = entry(fd.as_raw_fd()) {
+            entry.store(is, Ordering::Relaxed);
+        }
+        Self { fd: Some(fd), is }
+    }
+
+    /// The descriptor, unless the program has closed it behind our back.
+    pub(crate) fn still(&self) -> Option<BorrowedFd<'_>> {
+        let fd = self.fd.as_ref()?.as_fd();
+        (identity(fd) == self.is).then_some(fd)
+    }
+
+    /// What drop does, earlier. It must not be used any more.
+    pub(crate) fn close(&mut self) {
+        let is_open = self.still().is_some();
+        let Some(fd) = self.fd.take() else { return };
+        let is_listed = entry(fd.as_raw_fd()).is_none_or(|entry| take_out(entry, self.is));
+        if !is_open || !is_listed {
+            // Closed by the program or by `close_ours`: the number may be
+            // somebody else's now.
+            let _ = fd.into_raw_fd();
+        }
+    }
+}
+
+impl From<OwnedFd> for Ours {
+    fn from(fd: OwnedFd) -> Self {
+        Self::new(fd)
+    }
+}
+
+impl AsFd for Ours {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.fd {
+            Some(fd) => fd.as_fd(),
+            // Only `drop` takes it.
+            None => unreachable!("a descriptor is used after it was dropped"),
+        }
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn entry(fd: RawFd) -> Option<&'static AtomicU64> {
+    OURS.get(usize::try_from(fd).ok()?)
+}
+
+/// Whether this is what was listed there; it is listed no more.
+fn take_out(entry: &AtomicU64, is: u64) -> bool {
+    entry
+        .compare_exchange(is, 0, Ordering::Relaxed, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// Closes every descriptor that this library holds.
+pub(crate) fn close_ours() {
+    for (fd, entry) in (0..).zip(&OURS) {
+        let is = entry.load(Ordering::Relaxed);
+        if is == 0 || !take_out(entry, is) {
+            continue;
+        }
+        // SAFETY: it is borrowed for the line below alone, and one that is not
+        // open is an error there.
+        let number = unsafe { BorrowedFd::borrow_raw(fd) };
+        if identity(number) == is {
+            // SAFETY: an `Ours` holds this number, and without its entry that
+            // `Ours` does not close it again.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+    }
+}
+
+/// What the descriptor is, as a number that no other open one has: inode and
+/// device. (Before Linux 6.9 all pidfds have one inode.) Never 0; all that are
+/// not open are one.
+fn identity(fd: BorrowedFd<'_>) -> u64 {
+    // SAFETY: an all-zero status is one.
+    let mut status: libc::stat = unsafe { mem::zeroed() };
+    // By the system call: glibc's function asks for an empty path, which costs
+    // more and which a filter may refuse.
+    // SAFETY: the pointer is to a status, which is what the call writes.
+    let result = unsafe { libc::syscall(libc::SYS_fstat, fd.as_raw_fd(), &raw mut status) };
+    if result != 0 {
+        return u64::MAX;
+    }
+    (status.st_ino ^ status.st_dev.rotate_right(16)).max(1)
+}
+
+/// The socket of this process, for code that is called from anywhere: a panic
+/// hook, a signal handler. 0 is none.
+static MAIN_SOCKET: AtomicI32 = AtomicI32::new(0);
+
+/// What it is.
+static MAIN_IS: AtomicU64 = AtomicU64::new(0);
+
+/// Makes this the process's socket, for as long as the process lives.
+pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
+    MAIN_SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
+    MAIN_IS.store(identity(socket), Ordering::Relaxed);
+}
+
+/// The process's socket; `None` in the program, and where the user's code has
+/// closed it.
+pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
+    let fd = MAIN_SOCKET.load(Ordering::Relaxed);
+    if fd <= 0 {
+        return None;
+    }
+    // SAFETY: a process keeps its socket open until its end, and before it moves
+    // it, it says so. Where the user's code has closed it, the line below sees it.
+    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+    (identity(socket) == MAIN_IS.load(Ordering::Relaxed)).then_some(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Read, os::unix::net::UnixStream};
+
+    use super::*;
+
+    /// Closes the descriptor behind its owner's back, and gives its number to
+    /// another.
+    fn steal(ours: &Ours, other: impl AsFd) {
+        let number = ours.as_fd().as_raw_fd();
+        // SAFETY: dup3 touches no memory; the number is the test's own.
+        let got = unsafe { libc::dup3(other.as_fd().as_raw_fd(), number, libc::O_CLOEXEC) };
+        assert_eq!(got, number);
+    }
+
+    fn close(number: RawFd) {
+        // SAFETY: closes what `steal` has put there.
+        assert_eq!(unsafe { libc::close(number) }, 0);
+    }
+
+    #[test]
+    fn what_has_another_number_is_still_ours() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let ours = Ours::new(near.into());
+        assert!(ours.still().is_some());
+    }
+
+    #[test]
+    fn what_the_program_has_put_in_its_place_is_not_closed() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let (users, mut other) = UnixStream::pair().unwrap();
+        let ours = Ours::new(near.into());
+        let number = ours.as_fd().as_raw_fd();
+        steal(&ours, &users);
+        drop(users);
+        assert_eq!(far.read(&mut [0; 9]).unwrap(), 0, "ours is closed");
+        assert!(ours.still().is_none());
+        drop(ours);
+        other.set_nonblocking(true).unwrap();
+        let error = other.read(&mut [0; 9]).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::WouldBlock,
+            "theirs is not"
+        );
+        close(number);
+    }
+
+    #[test]
+    fn two_of_ours_after_each_other_at_one_number_are_told_apart() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let (next, mut next_far) = UnixStream::pair().unwrap();
+        let first = Ours::new(near.into());
+        steal(&first, &next);
+        drop(next);
+        // SAFETY: the number is what `steal` has made, and nobody owns it.
+        let second = unsafe { OwnedFd::from_raw_fd(first.as_fd().as_raw_fd()) };
+        let second = Ours::new(second);
+        drop(first);
+        assert!(second.still().is_some(), "the first has closed the second");
+        drop(second);
+        assert_eq!(next_far.read(&mut [0; 9]).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_no_longer_open_is_not_ours() {
+        let ours = Ours::new(File::open("/dev/null").unwrap().into());
+        let number = ours.as_fd().as_raw_fd();
+        steal(&ours, File::open("/proc/self/stat").unwrap());
+        close(number);
+        assert!(ours.still().is_none());
+    }
+}
