@@ -42,7 +42,7 @@ pub(crate) fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
     }
     fail::check("memfd_create")?;
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create(c"zygote", flags)?);
+    let mut file = File::from(fd::above_standard(memfd_create(c"zygote", flags)?)?);
     for part in parts {
         file.write_all(part)?;
     }

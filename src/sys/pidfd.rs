@@ -14,6 +14,7 @@ use nix::{
 
 use super::{
     check, fail,
+    fd::above_standard,
     poll::{Deadline, Want, poll},
 };
 use crate::exit::Rusage;
@@ -25,7 +26,7 @@ pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel made this descriptor for this call.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// `pidfd_send_signal(2)`. A process that has ended is not an error.

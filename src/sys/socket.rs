@@ -180,7 +180,7 @@ pub(crate) fn receive(
         }
     };
     // SAFETY: `message` is as recvmsg left it, and `control` is still alive.
-    let fds = unsafe { take_fds(&message) };
+    let fds = unsafe { take_fds(&message) }?;
     if length > head.len() + start.len() {
         for (place, byte) in gap.iter_mut().zip(&*start) {
             place.write(*byte);
@@ -204,7 +204,7 @@ pub(crate) fn receive(
 ///
 /// `message` must have been filled by a `recvmsg` whose descriptors nobody has
 /// taken, and its control buffer must be alive.
-unsafe fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
+unsafe fn take_fds(message: &libc::msghdr) -> io::Result<Vec<OwnedFd>> {
     let mut fds = Vec::new();
     // SAFETY: the caller promises a filled header with a live control buffer.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
@@ -229,14 +229,15 @@ unsafe fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
                 // SAFETY: the kernel installed this number for this message and
                 // nobody else knows it.
                 let fd = unsafe { OwnedFd::from_raw_fd(number) };
-                // A pidfd nobody asked for is closed here.
-                fds.extend(is_right.then_some(fd));
+                // A pidfd nobody asked for is closed here. Where a standard stream
+                // is closed, nothing of ours must stand in its place.
+                fds.extend(is_right.then_some(fd).map(above_standard).transpose()?);
             }
         }
         // SAFETY: `next` is a header of this message.
         next = unsafe { libc::CMSG_NXTHDR(message, next) };
     }
-    fds
+    Ok(fds)
 }
 
 #[cfg(test)]

@@ -32,10 +32,6 @@ const INLINE: usize = 64 * 1024 + 512;
 /// memory file and the carrier.
 const DIRECT_FDS: usize = MAX_FDS - 2;
 
-/// How long to try again while the user has too many descriptors in messages that
-/// nobody has received (a limit of the kernel's, as high as RLIMIT_NOFILE).
-const CROWDED: Duration = Duration::from_millis(100);
-
 /// Why nothing was sent or received.
 #[derive(Debug)]
 pub(crate) enum Trouble {
@@ -77,6 +73,29 @@ impl Trouble {
     }
 }
 
+/// What to do about a user that has as many descriptors in messages which nobody
+/// has received as the kernel allows (RLIMIT_NOFILE).
+#[derive(Default)]
+struct Crowd(Option<Deadline>);
+
+impl Crowd {
+    /// New processes receive theirs in a moment. When they have, nothing tells.
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    /// If that is the trouble, waits a moment; whether to try again.
+    fn waits(&mut self, trouble: &Trouble) -> bool {
+        let Trouble::Os(_, error) = trouble else {
+            return false;
+        };
+        let until = self.0.get_or_insert(Deadline::after(Self::PATIENCE));
+        if error.raw_os_error() != Some(libc::ETOOMANYREFS) || until.passed() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        true
+    }
+}
+
 /// Where the memory of a long body is kept: it is written at the first time that
 /// the body is sent, and the same is sent every time.
 pub(crate) type Kept = OnceCell<OwnedFd>;
@@ -90,7 +109,13 @@ pub(crate) fn send(
     fds: &[BorrowedFd<'_>],
     wait: bool,
 ) -> Result<(), Trouble> {
-    send_once(socket, head, body, &Kept::new(), fds, wait)
+    let mut crowd = Crowd::default();
+    loop {
+        match send_once(socket, head, body, &Kept::new(), fds, wait) {
+            Err(trouble) if wait && crowd.waits(&trouble) => {}
+            result => return result,
+        }
+    }
 }
 
 /// [`send`] with a body that may have been sent before: always the same.
@@ -212,22 +237,14 @@ pub(crate) fn send_kept(
     fds: &[BorrowedFd<'_>],
     deadline: Deadline,
 ) -> Result<(), Trouble> {
-    let mut patience = None;
+    let mut crowd = Crowd::default();
     loop {
         match send_once(socket, head, body, kept, fds, false) {
             Err(Trouble::Busy) if !deadline.passed() => {
                 poll([Want::Write(socket)], deadline)
                     .map_err(|error| Trouble::Os("poll", error))?;
             }
-            // Those that new processes have not received yet are soon fewer; that
-            // they are, nothing tells.
-            Err(Trouble::Os(_, error))
-                if error.raw_os_error() == Some(libc::ETOOMANYREFS)
-                    && !deadline.passed()
-                    && !patience.get_or_insert(Deadline::after(CROWDED)).passed() =>
-            {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            Err(trouble) if !deadline.passed() && crowd.waits(&trouble) => {}
             result => return result,
         }
     }

@@ -35,6 +35,7 @@ use zygote::{Error, Process, Result};
 mod probe;
 
 mod cgroups;
+mod closing;
 mod descriptors;
 mod filters;
 mod image;
@@ -43,6 +44,7 @@ mod numbers;
 mod program;
 mod rings;
 mod signals;
+mod streams;
 mod values;
 
 use probe::{
@@ -57,6 +59,7 @@ fn probe_roles() {
     play(|role| {
         let roles = [
             cgroups::ROLES,
+            closing::ROLES,
             descriptors::ROLES,
             filters::ROLES,
             image::ROLES,
@@ -65,6 +68,7 @@ fn probe_roles() {
             program::ROLES,
             rings::ROLES,
             signals::ROLES,
+            streams::ROLES,
             values::ROLES,
         ];
         let all = roles.into_iter().flatten();

@@ -6,8 +6,11 @@ mod raw;
 pub(crate) mod settings;
 mod started;
 
-use std::{fmt, marker::PhantomData, os::fd::BorrowedFd, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, fmt, marker::PhantomData, os::fd::BorrowedFd, sync::Arc, time::Duration,
+};
 
+use self::started::Started;
 use super::{peer::Peer, template, worker::Worker};
 use crate::{
     error::Result,
@@ -16,6 +19,11 @@ use crate::{
     task::{Anywhere, RunsIn, Task},
     wire::frame::TELL_READY,
 };
+
+/// So many tasks are on their way before [`Process::run_all`] waits for the first.
+/// Each lends three descriptors, and of those that nobody has received yet a user
+/// may have only so many.
+const AHEAD: usize = 32;
 
 /// A process that waits to be told what to run.
 ///
@@ -291,8 +299,8 @@ impl<S> Process<S> {
         self.fork_to_run()?.run(task)
     }
 
-    /// Runs each task in a fork of this process: all are asked for before the
-    /// first is waited for. One result for each task, in order.
+    /// Runs each task in a fork of this process: 32 are asked for before the first
+    /// is waited for. One result for each task, in order.
     ///
     /// # Examples
     ///
@@ -315,19 +323,21 @@ impl<S> Process<S> {
         tasks: impl IntoIterator<Item = Task<R, K>>,
     ) -> Vec<Result<Worker<R>>> {
         let deadline = self.until(template::PATIENCE);
-        let asked: Vec<_> = tasks
-            .into_iter()
-            .map(|task| {
-                let process = self.fork_to_run();
-                let started = process
-                    .and_then(|process| process.start(task.load(), &[], TELL_READY, deadline));
-                (task, started)
-            })
-            .collect();
-        asked
-            .into_iter()
-            .map(|(task, started)| started?.begin(&task, &[], deadline))
-            .collect()
+        let mut asked = VecDeque::with_capacity(AHEAD);
+        let mut workers = Vec::new();
+        let begin =
+            |(task, started): (Task<R, K>, Result<Started>)| started?.begin(&task, &[], deadline);
+        for task in tasks {
+            if asked.len() == AHEAD {
+                workers.extend(asked.pop_front().map(begin));
+            }
+            let process = self.fork_to_run();
+            let started =
+                process.and_then(|process| process.start(task.load(), &[], TELL_READY, deadline));
+            asked.push_back((task, started));
+        }
+        workers.extend(asked.into_iter().map(begin));
+        workers
     }
 }
 
