@@ -89,10 +89,11 @@ fn lowered() {
         let template = default_template();
         let own = Process::new().unwrap();
         let (alive, ended) = (rest::spawn().unwrap(), leave::spawn(3).unwrap());
-        let late = own.fork().unwrap();
+        let (late, later) = (own.fork().unwrap(), own.fork().unwrap());
         let pids = [
             own.id().unwrap(),
             late.id().unwrap(),
+            later.id().unwrap(),
             alive.id(),
             template,
             0,
@@ -114,8 +115,11 @@ fn lowered() {
             let refused = typed("fork", || own.fork()?.run(echo::task(1))?.join());
             assert!(is_no_room("fork", refused), "{way}, {few}");
         }
-        // What exists already needs no number.
-        assert_eq!(late.run(echo::task(8)).unwrap().join().unwrap(), 8);
+        // What exists already needs three, for its streams.
+        let refused = typed("late", || late.run(echo::task(8))?.join());
+        assert!(is_no_room("late", refused), "{way}");
+        limit_of(later.id().unwrap(), libc::RLIMIT_NOFILE, 8).unwrap();
+        assert_eq!(later.run(echo::task(8)).unwrap().join().unwrap(), 8);
         alive.kill().unwrap();
         assert!(alive.join().unwrap_err().is_signal());
         // Those that have ended need none. What is in stock has the limit of its
