@@ -119,6 +119,13 @@ impl Error {
         self
     }
 
+    /// Says behind the text what follows from it.
+    #[cfg(feature = "exec")]
+    pub(crate) fn and(mut self, what: &str) -> Self {
+        self.0.text = format!("{}; {what}", self.0.text);
+        self
+    }
+
     /// No code of the entry ran.
     pub(crate) fn unstarted(mut self) -> Self {
         self.0.unstarted = true;
@@ -194,7 +201,8 @@ impl Error {
         self.0.kind == Kind::Setting
     }
 
-    /// The template died. The next spawn on the default template starts a new
+    /// The template died, perhaps while it started: then [`exit`](Self::exit) says
+    /// how, where that is known. The next spawn on the default template starts a new
     /// one.
     #[must_use]
     pub fn is_template_gone(&self) -> bool {
@@ -220,7 +228,8 @@ impl Error {
         self.0.unstarted
     }
 
-    /// How the worker ended, where that is known.
+    /// How the worker ended, or a template that was killed while it started, where
+    /// that is known.
     #[must_use]
     pub fn exit(&self) -> Option<&Exit> {
         self.0.exit.as_ref()

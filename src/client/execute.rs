@@ -9,19 +9,32 @@ use std::{
 use super::peer::Peer;
 use crate::{
     error::{Error, Kind, Result},
+    exit::Exit,
     start,
-    sys::{fork, image, pidfd, poll::Deadline, socket, spawn},
+    sys::{
+        fork, image, pidfd,
+        poll::Deadline,
+        socket,
+        spawn::{self, End},
+    },
     wire::frame::{self, Head},
 };
 
 /// How long a program that was executed may take to answer as a template.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How long the process that was executed may take to exit when it has cloned the
+/// template, or has closed its socket.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// The exit code of the loader where it finds no library, or no room for one.
 const UNLOADED: i32 = 127;
 
-/// Why this program cannot be executed as a template. It is never run twice to
-/// find out.
+/// How each of these errors begins.
+const EXECUTED: &str = "this program was executed as a template";
+
+/// Why this program cannot be executed as a template: it was, and ran without ever
+/// looking at what it was asked. It is never run once more to find out.
 static DEAF: OnceLock<Error> = OnceLock::new();
 
 /// Executes this program once more, as a template.
@@ -86,40 +99,95 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
             )
         })?;
     // By a handle: somebody else in the program may wait for every child.
-    let handle = pidfd::open(child);
-    let answer = template.hello(deadline);
-    if answer.is_err()
-        && let Ok(handle) = &handle
-    {
-        let _ = pidfd::signal(handle.as_fd(), libc::SIGKILL);
-    }
-    // It has forked the template and is at its end, or was killed.
-    let code = spawn::wait_for(child);
+    let handle = pidfd::open(child).ok();
+    let answer = template.hello(deadline).map(drop);
+    let unread = answer.is_err() && template.has_unread();
+    let patience = match &answer {
+        Err(error) if error.is_timeout() => Duration::ZERO,
+        _ => LEAVING,
+    };
+    let end = spawn::end(child, handle.as_ref().map(AsFd::as_fd), patience);
     match answer {
-        Ok(_) => Ok(template),
-        // It did; there was no room here for the answer.
-        Err(error) if error.kind_and_code().0 == Kind::Os => Err(error),
-        // It did: it must not be forked, as it would not be the next time.
-        Err(error) if error.is_invalid() => Err(DEAF.get_or_init(|| error).clone()),
-        // Not a line of the program ran. What it needed there may be soon.
-        Err(_) if code == Some(UNLOADED) => Err(Error::new(
-            Kind::Exit,
-            "this program was executed as a template and could not be loaded (exit code 127): its \
-             libraries are gone, or there is no room (RLIMIT_NOFILE, RLIMIT_AS)",
-        )),
-        // It read what only a template reads, and died before it could answer.
-        Err(error) if !template.ended_unread() => Err(Error::timeout(format!(
-            "this program was executed as a template and did not answer ({})",
-            error.text()
-        ))),
+        Ok(()) => {
+            // What it said of its template is of no use any more.
+            template.drain();
+            Ok(template)
+        }
         Err(error) => {
-            // Whatever it did instead, it must not do it again.
-            let text = format!(
-                "this program was executed as a template and did not answer ({}); it is not \
-                 tried again",
-                error.text()
-            );
-            Err(DEAF.get_or_init(|| Error::timeout(text)).clone())
+            let exit = template.kill_born();
+            // Some are said by the process itself, or there was no room here for its
+            // answer. Other words would hide that.
+            match error.is_timeout() || error.is_template_gone() {
+                true => Err(why(&error, unread, end, exit)),
+                false => Err(error),
+            }
         }
     }
+}
+
+/// Why there is no template. `unread`: the process has not looked at the token, with
+/// which everything of ours begins there. `exit`: how the template ended that it had
+/// cloned.
+fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
+    if error.is_timeout() {
+        let text = format!(
+            "{EXECUTED} and did not answer within {} s",
+            ANSWER.as_secs()
+        );
+        return match end {
+            // One that was stopped, or waited for its file, may not have run at all.
+            End::KilledAsleep => {
+                Error::timeout(format!("{text}: it was stopped, or is not loaded"))
+            }
+            _ if unread => give_up(Error::timeout(text)),
+            _ => Error::timeout(text),
+        };
+    }
+    let own = match end {
+        End::Own(status) => status.map(|status| (status, Exit::new(Some(status), None))),
+        End::Killed if unread => {
+            let text = format!("{EXECUTED}, and has closed its socket and gone on");
+            return give_up(Error::invalid(text));
+        }
+        End::Killed | End::KilledAsleep => None,
+    };
+    match own {
+        // Not a line of the program ran. What it needed there may be there soon.
+        Some((status, exit)) if status == UNLOADED << 8 => Error::new(
+            Kind::Exit,
+            format!(
+                "{EXECUTED} and could not be loaded (exit code 127): its libraries are gone, or \
+                 there is no room (RLIMIT_NOFILE, RLIMIT_AS)"
+            ),
+        )
+        .with_exit(exit),
+        // Whoever kills a process says nothing about its program.
+        Some((status, exit)) if libc::WIFSIGNALED(status) => gone(Some(exit)),
+        // Whatever it did instead, it must not do it again.
+        Some((_, exit)) if unread => {
+            let text = format!("{EXECUTED}, and {exit} without having looked at what it was asked");
+            give_up(Error::new(Kind::Exit, text).with_exit(exit))
+        }
+        _ => gone(exit),
+    }
+}
+
+fn gone(exit: Option<Exit>) -> Error {
+    match exit {
+        Some(exit) => Error::new(
+            Kind::TemplateGone,
+            format!("{EXECUTED} and {exit} while it started"),
+        )
+        .with_exit(exit),
+        None => Error::new(
+            Kind::TemplateGone,
+            format!("{EXECUTED} and ended while it started"),
+        ),
+    }
+}
+
+/// Remembers why this program is never executed again.
+fn give_up(error: Error) -> Error {
+    let text = "it is not tried again; say `zygote::early!()` in the program's root";
+    DEAF.get_or_init(|| error.and(text).unstarted()).clone()
 }

@@ -11,7 +11,7 @@ use std::{
 
 use super::hook::{check_threads, clone_template};
 use crate::{
-    error::Error,
+    error::{Error, Result},
     start,
     sys::{
         fd, fork, image, pidfd,
@@ -34,20 +34,23 @@ pub(super) fn serve_if_asked() {
     let Some(request) = image::variable(&name).and_then(Request::parse) else {
         return;
     };
-    let Some(Asked {
+    let asked = match request.verify() {
+        Ok(Some(asked)) => asked,
+        _ if !request.is_of_parent() => return,
+        // Its parent executed it for this, and something is in the way. It must not
+        // run a second time, or it would execute itself again, and so on.
+        Err(error) => match fd::lend(request.number) {
+            Ok(socket) => refuse(socket, &error),
+            Err(_) => fork::exit(1),
+        },
+        // It has more privileges than the parent, or a constructor took the socket.
+        Ok(None) => fork::exit(1),
+    };
+    let Asked {
         socket,
         owner,
         owner_pid,
-    }) = request.verify()
-    else {
-        if request.is_of_parent() {
-            // Its parent executed it for this, and something is in the way: a
-            // filter, or more privileges than the parent has. It must not
-            // run a second time, or it would execute itself again, and so on.
-            fork::exit(1);
-        }
-        return;
-    };
+    } = asked;
     image::remove_variable(&name);
     // The token was right: from here on this is not the user's program, which
     // must not run a second time. First of all, so that nothing else gets one
@@ -61,13 +64,24 @@ pub(super) fn serve_if_asked() {
     }
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
-    if let (Err(error), Some(socket)) = clone_template(socket, owner, owner_pid) {
-        refuse(
+    match clone_template(socket, owner, owner_pid) {
+        (Ok(child), Some(socket)) => tell_born(socket.as_fd(), child),
+        (Err(error), Some(socket)) => refuse(
             socket.as_fd(),
             &Error::os("clone of a template failed", error),
-        );
+        ),
+        (_, None) => {}
     }
     fork::exit(0)
+}
+
+/// Gives the program a handle on its template, which may hang in a constructor or be
+/// stopped before it can say a word. Without it the template is none the worse.
+fn tell_born(socket: BorrowedFd<'_>, template: i32) {
+    if let Ok(handle) = pidfd::open(template) {
+        let head = Head::new(Kind::Born, u64::from(template.cast_unsigned()));
+        let _ = link::send(socket, head, &[], &[handle.as_fd()], false);
+    }
 }
 
 /// Tells the program why there will be no template.
@@ -113,27 +127,37 @@ impl Request {
     }
 
     /// The socket and the process that asks, if a program asks itself.
-    fn verify(&self) -> Option<Asked> {
+    ///
+    /// # Errors
+    ///
+    /// It may be so, but a system call failed.
+    fn verify(&self) -> Result<Option<Asked>> {
+        let failed = |error| Error::os("taking a template's socket and token failed", error);
         if image::is_privileged() {
-            return None;
+            return Ok(None);
         }
-        let (socket, peer) = spawn::inherited_socket(self.number)?;
+        let Some((socket, peer)) = spawn::inherited_socket(self.number).map_err(failed)? else {
+            return Ok(None);
+        };
         let mut frame = match link::receive(socket, false) {
             Ok(frame) => frame,
-            Err(trouble @ Trouble::Os(..)) if self.is_of_parent() => {
-                refuse(socket, &trouble.into_error("reading a template's token"));
+            Err(trouble @ (Trouble::Os(..) | Trouble::NoRoom { .. })) => {
+                return Err(trouble.into_error("reading a template's token"));
             }
-            Err(_) => return None,
+            Err(_) => return Ok(None),
         };
         if (frame.kind, frame.number) != (Kind::Token, self.token) || is_stranger(peer) {
-            return None;
+            return Ok(None);
         }
-        Some(Asked {
+        let Some(owner) = frame.fds.pop() else {
+            return Ok(None);
+        };
+        Ok(Some(Asked {
             // Before 0 to 2 are filled it may have got one of those.
-            owner: fd::above_standard(frame.fds.pop()?).ok()?,
-            socket: spawn::take_inherited(socket).ok()?,
+            owner: fd::above_standard(owner).map_err(failed)?,
+            socket: spawn::take_inherited(socket).map_err(failed)?,
             owner_pid: peer,
-        })
+        }))
     }
 }
 

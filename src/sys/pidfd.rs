@@ -3,7 +3,7 @@
 use std::{
     io,
     mem::MaybeUninit,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     time::Duration,
 };
 
@@ -154,6 +154,19 @@ pub(crate) fn collect_silent(child: i32) {
             Ok(WaitStatus::StillAlive) => std::thread::sleep(STEP),
             _ => return,
         }
+    }
+}
+
+/// Kills a child that was made without an exit signal, by its id. Any other process
+/// of that id is left alone: this one was reaped.
+pub(crate) fn kill_silent(child: i32) {
+    let flags =
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WCLONE;
+    // The handle first: what is then seen to be such a child is what it names.
+    if let Ok(handle) = open(child)
+        && let Ok(WaitStatus::StillAlive) = waitid(Id::PIDFd(handle.as_fd()), flags)
+    {
+        let _ = signal(handle.as_fd(), libc::SIGKILL);
     }
 }
 

@@ -112,6 +112,15 @@ pub(crate) fn refuse_more(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket.as_raw_fd(), Shutdown::Read);
 }
 
+/// Whether something that was sent from here has not been received yet.
+#[cfg(feature = "exec")]
+pub(crate) fn has_unread(socket: BorrowedFd<'_>) -> bool {
+    let mut octets: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ writes one integer, to a live one.
+    let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) };
+    asked == 0 && octets > 0
+}
+
 /// What [`receive`] got.
 #[derive(Debug)]
 pub(crate) struct Received {

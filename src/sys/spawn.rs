@@ -8,6 +8,7 @@ use std::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
+    time::Duration,
 };
 
 use nix::{
@@ -15,14 +16,19 @@ use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn},
     sys::{
-        signal::SigSet,
+        signal::{SigSet, Signal, kill},
         socket::{
             AddressFamily, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockopt,
             sockopt,
         },
-        wait::{WaitStatus, waitpid},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
     unistd::{Pid, geteuid},
+};
+
+use super::{
+    pidfd,
+    poll::{Deadline, Want, poll},
 };
 
 /// Executes `/proc/self/exe` with the program's own arguments and environment,
@@ -81,13 +87,64 @@ pub(crate) fn next_is_first_of_namespace() -> bool {
     own.is_ok() && next.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Waits for a child that is about to exit; gives its exit code. Somebody else
-/// in the program may have waited for it already.
-pub(crate) fn wait_for(pid: i32) -> Option<i32> {
+/// How a program that was executed came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By itself, with this wait status. `None`: somebody else in the program has
+    /// taken it.
+    Own(Option<i32>),
+    /// It was killed here, since it went on.
+    Killed,
+    /// As before, but it could not go on: it was stopped, or waited for a disk.
+    KilledAsleep,
+}
+
+/// Ends a child that should be about to exit, and reaps it. It has so long to do it
+/// by itself. `handle` is its own, where there was room for one.
+pub(crate) fn end(pid: i32, handle: Option<BorrowedFd<'_>>, patience: Duration) -> End {
+    let limit = Deadline::after(patience);
+    let has_ended = |it| matches!(poll([Want::Read(it)], limit), Ok([true]));
+    if handle.is_some_and(has_ended) {
+        return End::Own(wait_for(pid).or_else(|| handle.and_then(pidfd::exit_status)));
+    }
+    let state = state(pid);
+    match handle {
+        Some(handle) => drop(pidfd::signal(handle, libc::SIGKILL)),
+        // The number is its own until it is reaped, which nobody has done yet.
+        None if is_living_child(pid) => drop(kill(Pid::from_raw(pid), Signal::SIGKILL)),
+        None => {}
+    }
+    match (wait_for(pid), state) {
+        (_, Some('T' | 't' | 'D')) => End::KilledAsleep,
+        (Some(libc::SIGKILL) | None, _) => End::Killed,
+        // It ended just before the signal.
+        (status, _) => End::Own(status),
+    }
+}
+
+fn is_living_child(pid: i32) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(Pid::from_raw(pid)), flags) == Ok(WaitStatus::StillAlive)
+}
+
+/// The state of a child, as a letter; `None` when it is not to be had.
+fn state(child: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+    // The name stands in parentheses and may have any character.
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    let (state, parent) = (words.next()?, words.next()?);
+    (parent == std::process::id().to_string()).then(|| state.chars().next())?
+}
+
+/// Waits for a child that is at its end; gives its wait status.
+fn wait_for(pid: i32) -> Option<i32> {
     loop {
         match waitpid(Pid::from_raw(pid), None) {
             Err(Errno::EINTR) => {}
-            Ok(WaitStatus::Exited(_, code)) => return Some(code),
+            Ok(WaitStatus::Exited(_, code)) => return Some(code << 8),
+            Ok(WaitStatus::Signaled(_, signal, core)) => {
+                return Some(signal as i32 | if core { 0x80 } else { 0 });
+            }
             _ => return None,
         }
     }
@@ -96,15 +153,25 @@ pub(crate) fn wait_for(pid: i32) -> Option<i32> {
 /// The inherited descriptor of this number, if it is what a program gives to a
 /// server of its own: a connected, unnamed `SOCK_SEQPACKET` socket of the same
 /// user. With the process that made it.
-pub(crate) fn inherited_socket(number: i32) -> Option<(BorrowedFd<'static>, i32)> {
+///
+/// # Errors
+///
+/// It is open and may be such a socket, but the kernel does not say so.
+pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'static>, i32)>> {
     if number < 3 {
-        return None;
+        return Ok(None);
     }
-    let socket = super::fd::lend(number).ok()?;
-    let is_ours = getsockopt(&socket, sockopt::SockType).ok()? == SockType::SeqPacket
-        && is_unnamed_unix(socket);
-    let peer = getsockopt(&socket, sockopt::PeerCredentials).ok()?;
-    (is_ours && peer.uid() == geteuid().as_raw()).then_some((socket, peer.pid()))
+    let Ok(socket) = super::fd::lend(number) else {
+        return Ok(None);
+    };
+    match getsockopt(&socket, sockopt::SockType) {
+        Ok(SockType::SeqPacket) => {}
+        Ok(_) | Err(Errno::ENOTSOCK) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let peer = getsockopt(&socket, sockopt::PeerCredentials)?;
+    let is_ours = is_unnamed_unix(socket)? && peer.uid() == geteuid().as_raw();
+    Ok(is_ours.then_some((socket, peer.pid())))
 }
 
 /// Makes an inherited descriptor this library's own.
@@ -115,14 +182,15 @@ pub(crate) fn take_inherited(socket: BorrowedFd<'static>) -> io::Result<OwnedFd>
     Ok(unsafe { OwnedFd::from_raw_fd(socket.as_raw_fd()) })
 }
 
-fn is_unnamed_unix(socket: BorrowedFd<'_>) -> bool {
-    let Ok(peer) = getpeername::<SockaddrStorage>(socket.as_raw_fd()) else {
-        return false;
+fn is_unnamed_unix(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let peer = match getpeername::<SockaddrStorage>(socket.as_raw_fd()) {
+        Err(Errno::ENOTCONN) => return Ok(false),
+        peer => peer?,
     };
-    peer.family() == Some(AddressFamily::Unix)
-        && peer
-            .as_unix_addr()
-            .is_some_and(|address| address.path().is_none() && address.as_abstract().is_none())
+    let is_unnamed = peer
+        .as_unix_addr()
+        .is_some_and(|address| address.path().is_none() && address.as_abstract().is_none());
+    Ok(peer.family() == Some(AddressFamily::Unix) && is_unnamed)
 }
 
 /// A number that nobody can guess. Not by std's `RandomState`, which panics when

@@ -65,13 +65,16 @@ pub(crate) enum Kind {
     Exits,
     /// From a worker that was asked for it: its settings are applied.
     Ready,
+    /// From a program that was executed to be a template: the template that it has
+    /// cloned, its id as number and its pidfd. It comes before or after its `Hello`.
+    Born,
 
     /// Between the ends of a channel.
     Message = 64,
 }
 
 impl Kind {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Fork,
         Self::Spare,
         Self::Hurry,
@@ -88,6 +91,7 @@ impl Kind {
         Self::Close,
         Self::Token,
         Self::Hello,
+        Self::Born,
         Self::Ready,
         Self::Done,
         Self::Failed,

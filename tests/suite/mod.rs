@@ -21,6 +21,7 @@ mod preload;
 mod raw;
 mod resources;
 mod settings;
+mod starts;
 mod stock;
 mod surroundings;
 mod templates;

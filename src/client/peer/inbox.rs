@@ -36,6 +36,8 @@ pub(super) struct Inbox {
     /// The children whose handles live; what became of them.
     pub(super) fates: BTreeMap<u64, Option<Fate>>,
     pub(super) closed: Option<Closed>,
+    /// The template that was cloned from an executed program, until its `Hello`.
+    pub(super) born: Option<Ours>,
     /// This program had no room for the pidfd.
     pub(super) hello_lost: bool,
     /// What arrived could not be understood or kept.
@@ -179,6 +181,10 @@ impl Peer {
         let mut frame = match frame {
             Ok(frame) => frame,
             Err(Trouble::Busy) => return,
+            // It is only needed where the template hangs.
+            Err(Trouble::NoRoom {
+                kind: Kind::Born, ..
+            }) => return,
             Err(Trouble::Closed { unread }) => {
                 // The kernel says so, once, before it gives what the peer said
                 // before it closed: why there is no process, for one.
@@ -206,9 +212,12 @@ impl Peer {
                     // A process that was given away says it twice.
                     let pidfd = Ours::new(pidfd);
                     let _ = self.hello.set(Hello { pid, pidfd });
+                    inbox.born = None;
                 }
                 _ => inbox.trouble = Some(foreign(frame.kind)),
             },
+            Kind::Born if self.known().is_none() => inbox.born = frame.fds.pop().map(Ours::new),
+            Kind::Born => {}
             // The first answer counts.
             kind @ (Kind::Done | Kind::Value | Kind::Failed) if inbox.answer.is_some() => {
                 inbox.trouble = Some(foreign(kind));

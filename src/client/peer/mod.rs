@@ -17,7 +17,13 @@ use super::forks::Forks;
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     exit::Exit,
-    sys::{epoch, fail, fork, ours::Ours, pidfd, poll::Deadline, socket},
+    sys::{
+        epoch, fail, fork,
+        ours::Ours,
+        pidfd,
+        poll::{Deadline, Want, poll},
+        socket,
+    },
     wire::{
         frame::{Failure, Fate, Head, Kind, SAME_OWNER},
         link::{self, Trouble},
@@ -27,6 +33,10 @@ use crate::{
 /// How long an exit may go unreported before it is asked about, and how long a
 /// thread waits for another that reads before it looks for itself.
 const PATIENCE: Duration = Duration::from_millis(1);
+
+/// How long a process may take to end that was killed.
+#[cfg(feature = "exec")]
+const LAST: Duration = Duration::from_secs(1);
 
 /// A process at the other end of a socket, and what is known about it.
 #[derive(Debug)]
@@ -134,12 +144,23 @@ impl Peer {
         self.default.load(Ordering::Relaxed)
     }
 
-    /// Whether it ended with something from here unread.
+    /// Whether something from here is unread, or was when it ended.
     #[cfg(feature = "exec")]
-    pub(super) fn ended_unread(&self) -> bool {
-        let now = Deadline::after(Duration::ZERO);
-        let waited = self.wait_for(now, None, true, |_| None::<()>);
-        matches!(waited, Ok(Waited::Closed(closed)) if closed.unread)
+    pub(super) fn has_unread(&self) -> bool {
+        let closed = lock(&self.inbox).closed;
+        closed.is_some_and(|closed| closed.unread) || socket::has_unread(self.socket.as_fd())
+    }
+
+    /// Kills a template that was cloned from an executed program and has not said
+    /// its `Hello`; how it ended, where that is known.
+    #[cfg(feature = "exec")]
+    pub(super) fn kill_born(&self) -> Option<Exit> {
+        let born = lock(&self.inbox).born.take()?;
+        let _ = pidfd::signal(born.as_fd(), libc::SIGKILL);
+        let _ = poll([Want::read(&born)], Deadline::after(LAST));
+        // A program that is the reaper of orphans has it as a child by now.
+        let status = pidfd::collect(born.as_fd()).or_else(|| pidfd::exit_status(born.as_fd()));
+        Some(Exit::new(Some(status?), None))
     }
 
     pub(super) fn mark_default(&self) {
@@ -248,8 +269,11 @@ impl Peer {
             Waited::Closed(_) => self.unborn("before it was told what to run"),
             Waited::Watched => self.origin().map_or_else(gone, |it| it.found_dead()),
             Waited::TimedOut => {
-                // It may be there, and stay in a hook.
+                // It may be there, and stay in a hook, or a constructor.
                 self.kill_by_template();
+                if let Some(child) = self.child.get() {
+                    pidfd::kill_silent(*child);
+                }
                 Error::timeout(
                     "the template did not fork the process before the deadline, or a prepare or \
                      child hook was not done",
