@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     start,
     sys::{
-        fork, image, pidfd,
+        executable, fork, image, pidfd,
         poll::Deadline,
         socket,
         spawn::{self, End},
@@ -66,7 +66,37 @@ pub(super) fn execute() -> Result<Arc<Peer>> {
     if let Some(error) = DEAF.get() {
         return Err(error.clone());
     }
-    execute_and_wait().map_err(Error::unstarted)
+    check_file()
+        .and_then(|()| execute_and_wait())
+        .map_err(Error::unstarted)
+}
+
+/// Refuses where `/proc/self/exe` is another program, which would take this one's
+/// arguments for its own: a loader runs what the first of them names.
+fn check_file() -> Result<()> {
+    // It never changes.
+    static IS_OURS: OnceLock<()> = OnceLock::new();
+    if IS_OURS.get().is_some() {
+        return Ok(());
+    }
+    match executable::starts_this_program() {
+        Ok(true) => {
+            IS_OURS.get_or_init(|| ());
+            Ok(())
+        }
+        Ok(false) => Err(Error::invalid(format!(
+            "this program cannot be executed as a template: {} is `{}`, another program that has \
+             loaded this one (a loader, a wrapper, an emulator). Start this program by itself, or \
+             say `zygote::early!()` in its root",
+            executable::FILE,
+            executable::path().display()
+        ))),
+        Err(error) => Err(Error::descriptor(
+            "reading /proc/self/exe failed, to see whether it is this program (without /proc, say \
+             `zygote::early!()` in the program's root)",
+            error,
+        )),
+    }
 }
 
 fn execute_and_wait() -> Result<Arc<Peer>> {

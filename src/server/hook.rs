@@ -15,7 +15,7 @@ use crate::{
     registry::EARLY,
     start,
     sys::{
-        fail, fd, fork,
+        executable, fail, fd, fork,
         image::{self, Constructor},
         ours::Ours,
         pidfd, signal, socket,
@@ -35,7 +35,7 @@ static SLOT: Constructor = hook;
 
 extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_char) {
     // In a shared object inside another program nothing is ever started.
-    if !image::is_in_executable(&SLOT) {
+    if !executable::is_in_executable(&SLOT) {
         return;
     }
     start::mark_hooked();

@@ -81,30 +81,6 @@ pub(crate) fn run_constructors_after(slot: &'static Constructor) {
     }
 }
 
-/// Whether `object` is part of the main executable and not of a shared object.
-pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
-    extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-        // SAFETY: dl_iterate_phdr passes a valid info.
-        let info = unsafe { &*info };
-        // SAFETY: `found` is the pair that `is_in_executable` passed.
-        let found = unsafe { &mut *found.cast::<(usize, bool)>() };
-        // SAFETY: the info says how many headers there are.
-        let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
-        #[expect(clippy::cast_possible_truncation, reason = "addresses, on 64 bits")]
-        let covers = |header: &libc::Elf64_Phdr| {
-            let start = (info.dlpi_addr + header.p_vaddr) as usize;
-            header.p_type == libc::PT_LOAD
-                && (start..start + header.p_memsz as usize).contains(&found.0)
-        };
-        found.1 = headers.iter().any(covers);
-        1 // the executable comes first; look no further
-    }
-    let mut found = (ptr::from_ref(object).addr(), false);
-    // SAFETY: the callback gets the pointer to `found`, which outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut found).cast()) };
-    found.1
-}
-
 /// Whether the program runs with more privileges than its caller (set-user-id,
 /// file capabilities).
 #[cfg(any(feature = "exec", feature = "failpoints"))]

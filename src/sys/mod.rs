@@ -10,6 +10,7 @@
 //! - `environment`: variables, directory, umask, the thread's name
 //! - `epoch`: whether this process is still the one that made a handle
 //! - `exec`: becoming another program
+//! - `executable`: which file this program is, in memory and on disk
 //! - `fail`: faults on request, for tests only
 //! - `fd`: closing what is not kept, 0 to 2, higher numbers
 //! - `fork`: new processes and their end
@@ -55,6 +56,7 @@ pub(crate) mod counted;
 pub(crate) mod environment;
 pub(crate) mod epoch;
 pub(crate) mod exec;
+pub(crate) mod executable;
 pub(crate) mod fail;
 pub(crate) mod fd;
 pub(crate) mod fork;

@@ -40,6 +40,7 @@ mod descriptors;
 mod filters;
 mod image;
 mod limits;
+mod loader;
 mod numbers;
 mod program;
 mod rings;
@@ -64,6 +65,7 @@ fn probe_roles() {
             filters::ROLES,
             image::ROLES,
             limits::ROLES,
+            loader::ROLES,
             numbers::ROLES,
             program::ROLES,
             rings::ROLES,
