@@ -99,6 +99,7 @@ plugin() { # plugin PROFILE: a shared object in a program in C
     cargo build -q -p smoke --example plugin --profile "$1" --target "$gnu" &&
         cc -o "$dir/host" tests/crates/smoke/src/host.c -ldl &&
         timeout 60 "$dir/host" "$dir/examples/libplugin.so" &&
+        timeout 60 "$dir/host" dlmopen "$dir/examples/libplugin.so" &&
         timeout 60 python3 tests/crates/smoke/src/host.py "$dir/examples/libplugin.so"
 }
 

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     start,
     sys::{
-        fd, fork, image, pidfd,
+        fail, fd, fork, image, pidfd,
         poll::{Deadline, Want, poll},
         spawn,
     },
@@ -34,6 +34,7 @@ pub(super) fn serve_if_asked() {
     let Some(request) = image::variable(&name).and_then(Request::parse) else {
         return;
     };
+    fail::point("executed: before token");
     let asked = match request.verify() {
         Ok(Some(asked)) => asked,
         _ if !request.is_of_parent() => return,
@@ -64,7 +65,10 @@ pub(super) fn serve_if_asked() {
     }
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
-    match clone_template(socket, owner, owner_pid) {
+    fail::point("executed: before clone");
+    let cloned = clone_template(socket, owner, owner_pid);
+    fail::point("executed: after clone");
+    match cloned {
         (Ok(child), Some(socket)) => tell_born(socket.as_fd(), child),
         (Err(error), Some(socket)) => refuse(
             socket.as_fd(),

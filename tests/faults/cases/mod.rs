@@ -19,6 +19,7 @@ mod probe;
 
 mod ends;
 mod scene;
+mod starts;
 mod steps;
 mod templates;
 

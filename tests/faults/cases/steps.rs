@@ -165,6 +165,8 @@ fn cases() -> Vec<Case> {
                 whats.push("panic".to_owned());
             }
         }
+        // A program that leaves by itself before it looks at its token is given up.
+        whats.retain(|what| what != "exit" || *step != "executed: before token");
         for what in whats {
             all.extend([false, true].map(|is_warm| Case::new(step, what.clone(), is_warm)));
         }

@@ -1,5 +1,6 @@
 // Somebody else's program, which loads a library with zygote in it: it must not
-// be forked by that, nor executed again.
+// be forked by that, nor executed again. With a word before the library's path it
+// is loaded into a name space of its own.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,7 +9,8 @@
 
 int main(int argc, char **argv) {
     int status;
-    void *plugin = dlopen(argv[argc - 1], RTLD_NOW);
+    const char *path = argv[argc - 1];
+    void *plugin = argc > 2 ? dlmopen(LM_ID_NEWLM, path, RTLD_NOW) : dlopen(path, RTLD_NOW);
     if (!plugin) return puts(dlerror()), 1;
     if (waitpid(-1, &status, __WALL | WNOHANG) != -1 || errno != ECHILD)
         return puts("loading the library has made a process"), 1;
