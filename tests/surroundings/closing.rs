@@ -113,7 +113,7 @@ fn look_at_later(pairs: Vec<(UnixStream, UnixStream)>) {
 }
 
 #[zygote::entry]
-fn closes_and_hands_over(mut report: zygote::Sender<()>) -> u32 {
+fn closes_and_hands_over(report: zygote::Sender<()>) -> u32 {
     let _ = report.send(());
     let (near, far) = UnixStream::pair().unwrap();
     near.set_nonblocking(true).unwrap();
