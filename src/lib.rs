@@ -15,6 +15,7 @@ mod exit;
 mod sys;
 
 mod parcel;
+mod phase;
 
 mod hooks;
 mod raw;

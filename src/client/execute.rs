@@ -9,7 +9,7 @@ use std::{
 use super::peer::Peer;
 use crate::{
     error::{Error, Kind, Result},
-    start,
+    phase, start,
     sys::{fork, image, pidfd, poll::Deadline, socket, spawn},
     wire::frame::{self, Head},
 };
@@ -26,6 +26,7 @@ static DEAF: OnceLock<Error> = OnceLock::new();
 
 /// Executes this program once more, as a template.
 pub(super) fn execute() -> Result<Arc<Peer>> {
+    phase::check()?;
     if !start::is_hooked() {
         return Err(Error::invalid(
             "this program cannot be executed as a template: zygote is not linked into the main \
@@ -57,6 +58,7 @@ pub(super) fn execute() -> Result<Arc<Peer>> {
 }
 
 fn execute_and_wait() -> Result<Arc<Peer>> {
+    let depth = phase::deeper()?;
     let (near, far) = socket::pair()
         .map_err(|error| Error::descriptor("socketpair for a template failed", error))?;
     let template = Peer::new(near, None);
@@ -70,7 +72,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     template
         .send(
             Head::new(frame::Kind::Token, token),
-            &[],
+            &[&depth.to_le_bytes()],
             &[own.as_fd()],
             deadline,
         )

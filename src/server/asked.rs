@@ -5,18 +5,18 @@
 
 use std::{
     ffi::CString,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
 use super::hook::{check_threads, clone_template};
 use crate::{
     error::Error,
-    start,
+    phase, start,
     sys::{
         fd, fork, image, pidfd,
         poll::{Deadline, Want, poll},
-        spawn,
+        spawn, stale,
     },
     wire::{
         frame::{Failure, Head, Kind},
@@ -38,6 +38,7 @@ pub(super) fn serve_if_asked() {
         socket,
         owner,
         owner_pid,
+        depth,
     }) = request.verify()
     else {
         if request.is_of_parent() {
@@ -53,6 +54,8 @@ pub(super) fn serve_if_asked() {
     // must not run a second time. First of all, so that nothing else gets one
     // of these numbers.
     fd::fill_standard();
+    phase::set_depth(depth);
+    stale::close_inherited(&[socket.as_raw_fd(), owner.as_raw_fd()], owner_pid);
     if fork::parent() != owner_pid {
         fork::exit(0);
     }
@@ -94,6 +97,8 @@ struct Asked {
     /// Its pidfd: by number it may not be seen.
     owner: OwnedFd,
     owner_pid: i32,
+    /// How deep the template will stand, see [`phase`].
+    depth: u32,
 }
 
 impl Request {
@@ -128,11 +133,13 @@ impl Request {
         if (frame.kind, frame.number) != (Kind::Token, self.token) || is_stranger(peer) {
             return None;
         }
+        let depth = frame.body.first_chunk().copied();
         Some(Asked {
             // Before 0 to 2 are filled it may have got one of those.
             owner: fd::above_standard(frame.fds.pop()?).ok()?,
             socket: spawn::take_inherited(socket).ok()?,
             owner_pid: peer,
+            depth: depth.map_or(0, u32::from_le_bytes),
         })
     }
 }

@@ -5,19 +5,20 @@
 
 use std::{
     ffi::{c_char, c_int},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::{Mutex, PoisonError},
 };
 
 use super::{panics, serve::Host};
 use crate::{
     error::Error,
+    phase::{self, Phase},
     registry::EARLY,
     start,
     sys::{
         fail, fd, fork,
         image::{self, Constructor},
-        pidfd, signal, socket,
+        pidfd, signal, socket, stale,
     },
 };
 
@@ -33,6 +34,7 @@ use crate::{
 static SLOT: Constructor = hook;
 
 extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_char) {
+    phase::enter(Phase::Running);
     // In a shared object inside another program nothing is ever started.
     if !image::is_in_executable(&SLOT) {
         return;
@@ -120,16 +122,25 @@ fn template() -> ! {
     };
     drop(cargo);
     signal::reset_dispositions();
-    close_others(&mut [socket.as_raw_fd(), owner.as_raw_fd()]);
+    let own = [socket.as_raw_fd(), owner.as_raw_fd()];
+    let stale = stale::others(&own);
+    close_others(&mut own.clone());
+    stale::take(&stale);
     image::take_title_memory();
     image::set_title("template", u64::from(owner_pid.cast_unsigned()));
     panics::install();
     fail::point("template: before constructors");
+    // This one serves, and not a copy that a constructor forks.
+    fd::set_main_socket(socket.as_fd());
+    phase::enter(Phase::Constructing);
     image::run_constructors_after(&SLOT);
+    fork::end_copy(0);
     // They may have changed what a worker must find as a fresh `main` does.
     signal::block_all();
     signal::reset_dispositions();
-    Host::root(socket, owner).serve()
+    let stale = stale::others(&own);
+    stale::take(&stale);
+    Host::root(socket, owner, stale).serve()
 }
 
 #[expect(

@@ -1,15 +1,15 @@
 //! Runs a preload in a process that forks others.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::{
     panics,
+    perform::perform,
     serve::{Host, busy, threads},
     worker,
 };
 use crate::{
     error::{Error, Kind as ErrorKind},
     parcel::{Call, Decoder, State},
+    phase::{self, Phase},
     registry::{self, Role},
     sys::{fail, fork, signal},
     wire::{
@@ -26,18 +26,17 @@ pub(super) fn run(host: &mut Host, frame: Frame) {
     }
     fail::set_role("template");
     let state = host.state.take();
-    let result = catch_unwind(AssertUnwindSafe(|| perform(state, frame)));
+    phase::enter(Phase::Running);
+    let result = perform(|| load(state, frame))
+        .and_then(|result| result.map_err(|error| Failure::from_error(&error)));
+    phase::enter(Phase::Serving);
     fail::point("template: after preload");
-    // It may have changed what a worker must find as a fresh `main` does.
+    // It may have changed what a template depends on.
     signal::block_all();
-    signal::reset_dispositions();
+    signal::see_children();
     panics::install();
     // Before the answer, and so that no fork writes it once more.
     worker::write_out();
-    let result = match result {
-        Ok(result) => result.map_err(|error| Failure::from_error(&error)),
-        Err(payload) => Err(panics::caught(&*payload)),
-    };
     let result = result.and_then(|state| match fork::is_single_threaded() {
         true => Ok(state),
         false => Err(Failure {
@@ -59,7 +58,7 @@ pub(super) fn run(host: &mut Host, frame: Frame) {
     let _ = link::send(host.socket(), head, &[], &[], true);
 }
 
-fn perform(state: Option<State>, frame: Frame) -> Result<Option<State>, Error> {
+fn load(state: Option<State>, frame: Frame) -> Result<Option<State>, Error> {
     let id = call::decode(&frame.body)
         .ok_or_else(|| Error::new(ErrorKind::Protocol, "a preload without a name"))?;
     let entry = registry::find(id)?;

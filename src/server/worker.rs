@@ -1,15 +1,18 @@
 //! Runs an entry: from the task to the end of the process.
 
-use std::{
-    io::Write,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::io::Write;
 
-use super::{hooks, panics, serve::Host, settings};
+use super::{
+    hooks,
+    perform::{PANICKED, perform},
+    serve::Host,
+    settings,
+};
 use crate::{
     error::{Error, Kind as ErrorKind},
     hooks::When,
     parcel::{Call, Decoder, Encoder, State},
+    phase::{self, Phase},
     registry::{self, Entry, Role},
     sys::{fail, fork, image, pages, profile, signal},
     wire::{
@@ -19,9 +22,6 @@ use crate::{
 };
 
 use std::os::fd::AsFd;
-
-/// The exit code of a worker whose entry panicked, as of a Rust program.
-const PANICKED: i32 = 101;
 
 /// Runs the entry that the frame names, sends what it gave and exits.
 pub(super) fn run(mut host: Host, frame: Frame) -> ! {
@@ -39,28 +39,24 @@ pub(super) fn run(mut host: Host, frame: Frame) -> ! {
     let result = found.and_then(|entry| {
         image::set_title(entry.path(), owner);
         prepare(&mut host, frame.number & TELL_READY != 0)?;
-        Ok(catch_unwind(AssertUnwindSafe(|| {
-            perform(entry, state, frame)
-        })))
+        phase::enter(Phase::Running);
+        perform(|| run_entry(entry, state, frame))
     });
     // Before the result, so that no output follows `join`.
     write_out();
     fail::point("worker: before result");
     let code = match result {
-        Ok(Ok(Ok(reply))) => give(&host, &reply),
-        Ok(Ok(Err(error))) => {
+        Ok(Ok(reply)) => give(&host, &reply),
+        Ok(Err(error)) => {
             host.fail(&Failure::from_error(&error));
             1
         }
         Err(failure) => {
             host.fail(&failure);
-            1
-        }
-        Ok(Err(payload)) => {
-            host.fail(&panics::caught(&*payload));
-            // Its drop may panic again.
-            std::mem::forget(payload);
-            PANICKED
+            match failure.kind {
+                ErrorKind::Panic => PANICKED,
+                _ => 1,
+            }
         }
     };
     fail::point("worker: after result");
@@ -124,7 +120,7 @@ fn find(frame: &Frame) -> Result<&'static Entry, Error> {
     Ok(entry)
 }
 
-fn perform(entry: &Entry, state: Option<State>, frame: Frame) -> Result<Encoder, Error> {
+fn run_entry(entry: &Entry, state: Option<State>, frame: Frame) -> Result<Encoder, Error> {
     let mut call = Call {
         args: Decoder::after(call::LENGTH, frame.body, frame.fds),
         state,

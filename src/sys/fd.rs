@@ -12,7 +12,7 @@ use nix::{
     sys::resource::{RLIM_INFINITY, Resource, getrlimit},
 };
 
-use super::check;
+use super::{check, epoch};
 
 /// Which descriptor numbers below 65,536 this library holds in this process.
 ///
@@ -100,13 +100,19 @@ pub(crate) fn close_ours() {
 /// hook, a signal handler. 0 is none.
 static MAIN_SOCKET: AtomicI32 = AtomicI32::new(0);
 
-/// Makes this the process's socket, for as long as the process lives.
+/// Makes this the process's socket, for as long as the process lives. A copy that
+/// code of the user's forks has none.
 pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
+    epoch::claim();
     MAIN_SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
 }
 
-/// The process's socket; `None` in the program.
+/// The process's socket; `None` in the program, and in a copy that code of the
+/// user's has forked.
 pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
+    if epoch::is_copy() {
+        return None;
+    }
     let fd = MAIN_SOCKET.load(Ordering::Relaxed);
     // SAFETY: a process keeps its socket open until its end; before it moves
     // it, it says so.
