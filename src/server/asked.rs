@@ -5,18 +5,18 @@
 
 use std::{
     ffi::CString,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
-use super::hook::{check_threads, clone_template};
+use super::hook::{Cargo, check_threads, clone_template};
 use crate::{
     error::Error,
     phase, start,
     sys::{
         fd, fork, image, pidfd,
         poll::{Deadline, Want, poll},
-        spawn, stale,
+        spawn,
     },
     wire::{
         frame::{Failure, Head, Kind},
@@ -55,7 +55,6 @@ pub(super) fn serve_if_asked() {
     // of these numbers.
     fd::fill_standard();
     phase::set_depth(depth);
-    stale::close_inherited(&[socket.as_raw_fd(), owner.as_raw_fd()], owner_pid);
     if fork::parent() != owner_pid {
         fork::exit(0);
     }
@@ -64,7 +63,14 @@ pub(super) fn serve_if_asked() {
     }
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
-    if let (Err(error), Some(socket)) = clone_template(socket, owner, owner_pid) {
+    let cargo = Cargo {
+        socket,
+        owner,
+        owner_pid,
+        parent: owner_pid,
+        left: None,
+    };
+    if let (Err(error), Some(socket)) = clone_template(cargo) {
         refuse(
             socket.as_fd(),
             &Error::os("clone of a template failed", error),

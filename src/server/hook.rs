@@ -5,7 +5,7 @@
 
 use std::{
     ffi::{c_char, c_int},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::{Mutex, PoisonError},
 };
 
@@ -52,9 +52,17 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
     }
 }
 
-/// What the template, a copy of this process, takes with it: its socket, and
-/// its owner's pidfd and id.
-type Cargo = (OwnedFd, OwnedFd, i32);
+/// What the template, a copy of this process, takes with it.
+pub(super) struct Cargo {
+    pub(super) socket: OwnedFd,
+    /// Its owner's pidfd.
+    pub(super) owner: OwnedFd,
+    pub(super) owner_pid: i32,
+    /// The process that executed this program.
+    pub(super) parent: i32,
+    /// What is the library's own in this process, and not the template's.
+    pub(super) left: Option<RawFd>,
+}
 
 static CARGO: Mutex<Option<Cargo>> = Mutex::new(None);
 
@@ -72,7 +80,14 @@ fn start_early() {
     let Ok(own) = pidfd::open(pid) else {
         return;
     };
-    if let (Ok(child), _) = clone_template(far, own, pid) {
+    let cargo = Cargo {
+        socket: far,
+        owner: own,
+        owner_pid: pid,
+        parent: fork::parent(),
+        left: Some(near.as_raw_fd()),
+    };
+    if let (Ok(child), _) = clone_template(cargo) {
         start::leave_early(fd::Ours::new(near), child);
     }
 }
@@ -91,19 +106,15 @@ pub(super) fn check_threads() -> Result<(), Error> {
     .unstarted())
 }
 
-/// Forks a template that serves on `socket` for this owner. Gives its id, and
+/// Forks a template that serves on this socket for this owner. Gives its id, and
 /// the socket back, of which the template has its own copy.
-pub(super) fn clone_template(
-    socket: OwnedFd,
-    owner: OwnedFd,
-    owner_pid: i32,
-) -> (std::io::Result<i32>, Option<OwnedFd>) {
+pub(super) fn clone_template(cargo: Cargo) -> (std::io::Result<i32>, Option<OwnedFd>) {
     // What constructors left in C's buffers would be written by every fork.
     fork::flush_c();
-    exchange_cargo(Some((socket, owner, owner_pid)));
+    exchange_cargo(Some(cargo));
     let result = fork::clone_silent(template);
     let cargo = exchange_cargo(None);
-    (result, cargo.map(|(socket, ..)| socket))
+    (result, cargo.map(|cargo| cargo.socket))
 }
 
 fn exchange_cargo(cargo: Option<Cargo>) -> Option<Cargo> {
@@ -116,18 +127,18 @@ fn template() -> ! {
     fail::set_role("template");
     signal::block_all();
     image::mark_template();
-    let mut cargo = CARGO.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((socket, owner, owner_pid)) = cargo.take() else {
+    let Some(cargo) = exchange_cargo(None) else {
         fork::exit(1);
     };
-    drop(cargo);
+    let Cargo { socket, owner, .. } = cargo;
     signal::reset_dispositions();
     let own = [socket.as_raw_fd(), owner.as_raw_fd()];
-    let stale = stale::others(&own);
+    let mut stale = stale::opened(&own, cargo.parent);
+    stale.retain(|number| Some(*number) != cargo.left);
     close_others(&mut own.clone());
     stale::take(&stale);
     image::take_title_memory();
-    image::set_title("template", u64::from(owner_pid.cast_unsigned()));
+    image::set_title("template", u64::from(cargo.owner_pid.cast_unsigned()));
     panics::install();
     fail::point("template: before constructors");
     // This one serves, and not a copy that a constructor forks.

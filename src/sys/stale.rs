@@ -4,7 +4,6 @@
 //! memory of every fork. The number must not become somebody else's there: it
 //! stays taken, by something that can neither be read from nor written to (EBADF).
 
-#[cfg(feature = "exec")]
 use std::fs;
 use std::{
     fs::File,
@@ -45,22 +44,16 @@ pub(crate) fn others(own: &[RawFd]) -> Vec<RawFd> {
     open
 }
 
-/// Closes what this program was executed with, but for these: no code in here has
-/// been told of it. `parent` is the process that executed it.
-#[cfg(feature = "exec")]
-pub(crate) fn close_inherited(own: &[RawFd], parent: i32) {
-    for number in others(own) {
-        if is_inherited(number, parent) {
-            // SAFETY: it was open before any code of this program ran, so
-            // nothing in here owns it.
-            unsafe { libc::close(number) };
-        }
-    }
+/// Those of [`others`] that code of this program has opened, and that did not come
+/// through its exec. `parent` is the process that it came from.
+pub(crate) fn opened(own: &[RawFd], parent: i32) -> Vec<RawFd> {
+    let mut opened = others(own);
+    opened.retain(|number| !is_inherited(*number, parent));
+    opened
 }
 
 /// Whether it came through the exec. A constructor may have opened it without
 /// close-on-exec; then its parent has nothing there that would have come.
-#[cfg(feature = "exec")]
 fn is_inherited(number: RawFd, parent: i32) -> bool {
     // SAFETY: F_GETFD reads a flag and touches no memory.
     if unsafe { libc::fcntl(number, libc::F_GETFD) } & libc::FD_CLOEXEC != 0 {
@@ -74,7 +67,6 @@ fn is_inherited(number: RawFd, parent: i32) -> bool {
     }
 }
 
-#[cfg(feature = "exec")]
 fn is_close_on_exec(info: &str) -> bool {
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
@@ -99,7 +91,6 @@ mod tests {
         assert!(!others(&[second.as_raw_fd()]).contains(&second.as_raw_fd()));
     }
 
-    #[cfg(feature = "exec")]
     #[test]
     fn what_is_close_on_exec_does_not_come_through() {
         let file = tempfile::tempfile().unwrap();

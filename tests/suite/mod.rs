@@ -5,6 +5,7 @@ mod channel;
 mod command;
 #[cfg(feature = "confine")]
 mod confine;
+mod copies;
 mod errors;
 mod foreign;
 mod give;
