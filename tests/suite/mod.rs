@@ -15,6 +15,7 @@ mod ids;
 mod launcher;
 mod limits;
 mod namespaces;
+mod nested;
 mod outcomes;
 mod own_forks;
 mod place;
