@@ -111,24 +111,55 @@ fn a_panic_is_that_of_the_process_that_was_asked() {
     }
 }
 
+/// The copy goes on; the process itself ends, and not by a panic.
+fn fork_and_die(back: Back) {
+    if fork_and_wait(back).is_some() {
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+}
+
 #[zygote::entry]
-fn forks_with_a_hook(back: Back) -> i32 {
-    panic::set_hook(Box::new(move |_| {
-        let code = fork_and_wait(back);
-        assert!(code.is_none_or(|code| code == 101), "{code:?}");
-    }));
+fn forks_in_a_panic_hook(back: Back) {
+    panic::set_hook(Box::new(move |_| fork_and_die(back)));
     panic!("out of cheese")
 }
 
+struct Dies(Back);
+
+impl Drop for Dies {
+    fn drop(&mut self) {
+        fork_and_die(self.0);
+    }
+}
+
+#[zygote::entry]
+fn forks_while_it_unwinds(back: Back) {
+    let _dies = Dies(back);
+    panic!("out of cheese");
+}
+
+#[zygote::entry]
+fn forks_in_a_payload(back: Back) {
+    panic::panic_any(Dies(back));
+}
+
 #[test]
-fn a_panic_hook_that_forks_has_one_outcome() {
+fn the_copy_of_a_panic_is_not_the_outcome() {
     let _limit = watchdog(30);
     for back in [Back::Returns, Back::Bare, Back::Twice] {
-        let error = forks_with_a_hook::spawn(back)
-            .and_then(Worker::join)
-            .unwrap_err();
-        assert!(error.is_panic(), "{error:?}");
-        assert!(error.to_string().contains("out of cheese"), "{error}");
+        for task in [
+            forks_in_a_panic_hook::task(back),
+            forks_while_it_unwinds::task(back),
+        ] {
+            let entry = task.entry();
+            let worker = Process::new().unwrap().run(task).unwrap();
+            let error = worker.join().unwrap_err();
+            assert!(error.is_signal(), "{entry} {back:?}: {error:?}");
+        }
+        // A payload is not dropped.
+        let worker = forks_in_a_payload::spawn(back).unwrap();
+        let error = worker.join().unwrap_err();
+        assert!(error.is_panic(), "{back:?}: {error:?}");
     }
 }
 
@@ -156,6 +187,7 @@ fn forks_raw(mut conn: std::os::unix::net::UnixStream, args: Args) {
 fn a_raw_entry_that_forks_has_one_outcome() {
     let _limit = watchdog(30);
     let (worker, mut conn) = Process::new().unwrap().run_raw("forks_raw").unwrap();
+    conn.set_nonblocking(false).unwrap();
     let mut said = Vec::new();
     conn.read_to_end(&mut said).unwrap();
     assert_eq!(said, [0; 4]);
@@ -231,32 +263,6 @@ fn types_that_fork_have_one_outcome() {
             // A copy of its drop goes on in the entry, and ends at its end.
             assert_eq!(marks(&file), 1, "{when:?} {back:?}");
         }
-    }
-}
-
-struct PanicsWith(Back);
-
-impl Drop for PanicsWith {
-    fn drop(&mut self) {
-        fork_and_wait(self.0);
-    }
-}
-
-#[zygote::entry]
-fn unwinds_through_a_fork(back: Back) {
-    let _forks = PanicsWith(back);
-    panic!("out of cheese");
-}
-
-#[test]
-fn a_drop_that_forks_while_a_panic_unwinds_has_one_outcome() {
-    let _limit = watchdog(30);
-    for back in [Back::Returns, Back::Bare, Back::Twice] {
-        let error = unwinds_through_a_fork::spawn(back)
-            .and_then(Worker::join)
-            .unwrap_err();
-        assert!(error.is_panic(), "{error:?}");
-        assert!(error.to_string().contains("out of cheese"), "{error}");
     }
 }
 
@@ -349,12 +355,20 @@ fn a_copy_writes_no_buffer_out() {
 
 /// The copy is asked to live on, and answers nobody. The worker ignores it.
 #[zygote::entry]
-fn urgent_in_a_copy(ready: zygote::Sender<()>) {
-    if fork(Back::Returns) == 0 {
-        nix::sys::signal::raise(nix::sys::signal::Signal::SIGURG).unwrap();
-        return;
+fn urgent_in_a_copy(ready: zygote::Sender<()>, on_a_thread: bool) {
+    let urge = || {
+        if fork(Back::Returns) == 0 {
+            nix::sys::signal::raise(nix::sys::signal::Signal::SIGURG).unwrap();
+            #[expect(clippy::exit, reason = "the copy's end")]
+            std::process::exit(0);
+        }
+        nix::sys::wait::wait().unwrap();
+    };
+    if on_a_thread {
+        thread::spawn(urge).join().unwrap();
+    } else {
+        urge();
     }
-    nix::sys::wait::wait().unwrap();
     #[allow(unsafe_code, reason = "a worker that cannot be detached")]
     // SAFETY: SIG_IGN is no handler.
     unsafe {
@@ -367,30 +381,13 @@ fn urgent_in_a_copy(ready: zygote::Sender<()>) {
 #[test]
 fn a_copy_answers_no_detach() {
     let _limit = watchdog(60);
-    let (ready, told) = zygote::channel().unwrap();
-    let worker = urgent_in_a_copy::spawn(ready).unwrap();
-    told.recv().unwrap();
-    let pid = worker.id();
-    let error = worker.detach().unwrap_err();
-    assert!(!error.is_unstarted(), "{error:?}");
-    util::signal(pid, libc::SIGKILL);
-}
-
-#[zygote::entry]
-fn stays_behind() -> u32 {
-    match fork(Back::Returns) {
-        0 => {
-            thread::sleep(Duration::from_secs(3600));
-            0
-        }
-        copy => u32::try_from(copy).unwrap(),
+    for on_a_thread in [false, true] {
+        let (ready, told) = zygote::channel().unwrap();
+        let worker = urgent_in_a_copy::spawn(ready, on_a_thread).unwrap();
+        told.recv().unwrap();
+        let pid = worker.id();
+        let error = worker.detach().unwrap_err();
+        assert!(!error.is_unstarted(), "{error:?}");
+        util::signal(pid, libc::SIGKILL);
     }
-}
-
-#[test]
-fn a_copy_that_stays_is_not_waited_for() {
-    let _limit = watchdog(30);
-    let copy = stays_behind::spawn().unwrap().join().unwrap();
-    assert!(util::is_alive(copy));
-    util::signal(copy, libc::SIGKILL);
 }

@@ -83,7 +83,7 @@ fn a_constructor_that_forks_leaves_one_template() {
     for program in PROGRAMS {
         let lines = said(program, "late fork");
         assert_eq!(of(&lines, "main in the program"), ["Ok(\"hello\")"]);
-        assert_eq!(of(&lines, "again in the program"), ["true"]);
+        assert_eq!(of(&lines, "one template in the program"), ["true"]);
     }
 }
 
