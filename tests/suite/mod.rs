@@ -9,6 +9,7 @@ mod copies;
 mod errors;
 mod foreign;
 mod give;
+mod handlers;
 mod handles;
 mod identity;
 mod ids;
