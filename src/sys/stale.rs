@@ -4,9 +4,8 @@
 //! memory of every fork. The number must not become somebody else's there: it
 //! stays taken, by something that can neither be read from nor written to (EBADF).
 
-use std::fs;
 use std::{
-    fs::File,
+    fs::{self, File},
     os::{
         fd::{AsRawFd, RawFd},
         unix::fs::OpenOptionsExt,
