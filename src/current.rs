@@ -5,7 +5,7 @@ use std::{io::Write, os::fd::OwnedFd};
 use crate::{
     client::{Peer, Process},
     error::{Error, Result},
-    server,
+    phase, server,
     sys::{
         fork::{self, Refusal, Side},
         image, ours, pidfd, signal, socket,
@@ -46,6 +46,8 @@ impl Process<()> {
     /// }
     /// ```
     pub fn fork_current() -> Result<Self> {
+        phase::check()?;
+        let depth = phase::deeper()?;
         let failed = |tried: &'static str| move |error| Error::descriptor(tried, error).unstarted();
         let (near, far) = socket::pair().map_err(failed("socketpair for a template failed"))?;
         let program = fork::own_pid();
@@ -55,7 +57,10 @@ impl Process<()> {
         fork::flush_c();
         let mask = signal::Mask::block();
         match fork::fork() {
-            Ok(Side::Child) => become_template(near, far, owner, program),
+            Ok(Side::Child) => {
+                phase::set_depth(depth);
+                become_template(near, far, owner, program)
+            }
             Ok(Side::Parent { .. }) => {
                 mask.restore();
                 Ok(Self::from_peer(Peer::new(near, None)))

@@ -15,6 +15,7 @@ mod exit;
 mod sys;
 
 mod parcel;
+mod phase;
 
 mod hooks;
 mod raw;
@@ -141,7 +142,9 @@ pub use zygote_macros::entry;
 ///   returns `()` or `Result<(), E>`.
 ///
 /// It runs in the template itself, with every signal blocked, and must leave no
-/// thread behind. The options `type` and `crate` are those of [`entry`].
+/// thread behind. Signal handlers that it installs stay, and its forks have them.
+/// It may start processes: a preload runs once. When it forks, the copy ends where
+/// the preload returns in it. The options `type` and `crate` are those of [`entry`].
 ///
 /// # Examples
 ///
@@ -192,8 +195,12 @@ pub use zygote_macros::preload;
 /// The last three are what `pthread_atfork` has, for forks of templates alone:
 /// those in stock and forks of forks among them, [`Process::fork_current`] and
 /// other forks of a program not. They run with every signal blocked, and leave
-/// signals as they are. A worker's hook runs as its entry does: it may do
-/// anything an entry may.
+/// signals as they are. A worker's hook runs as its entry does.
+///
+/// A hook starts no processes by this library: they would run the hooks as well,
+/// and so on without end. In a hook of any kind, and in threads that run meanwhile,
+/// each way to start one is an error at once, which
+/// [`is_invalid`](Error::is_invalid). `std::process::Command` starts programs there.
 ///
 /// # Options
 ///
@@ -226,8 +233,9 @@ pub use zygote_macros::preload;
 /// A hook that blocks is limited by the deadline of whoever waits: that of the
 /// spawn for `prepare`, `parent` and `child`. Threads that are there after the
 /// prepare hooks are the error of the fork. A child or worker hook may start
-/// threads, but a process that has them forks no others. When a hook forks, the
-/// copy ends where the hook returns in it.
+/// threads, but a process that has them forks no others. Until the process has a
+/// task, they start no processes either. When a hook forks, the copy ends where
+/// the hook returns in it.
 ///
 /// # Examples
 ///

@@ -15,7 +15,10 @@ use crate::{
     error::{Error, Result},
     parcel::{Call, Decoder, Encoder},
     registry::{self, ENTRIES, Entry, Id, Role},
-    sys::exec::{self, Program},
+    sys::{
+        exec::{self, Program},
+        fork,
+    },
     task::{Anywhere, Task},
 };
 
@@ -209,7 +212,10 @@ fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Call)> {
 
 fn run_before(entry: &Entry, mut call: Call) -> Result<()> {
     let failed = |error: Error| error.context(format!("pre_exec `{}`", entry.path()));
-    entry.run(&mut call).map_err(failed)?;
+    let ran = entry.run(&mut call);
+    // A task that forks: the program is executed once.
+    fork::end_copy(0);
+    ran.map_err(failed)?;
     let mut reply = Decoder::new(call.reply.bytes, call.reply.fds);
     match reply.take_byte()? {
         0 => Ok(()),

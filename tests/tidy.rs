@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "exit"],
     &["sys"],
     &["bytes", "parcel"],
-    &["hooks", "raw", "registry", "settings", "start"],
+    &["hooks", "phase", "raw", "registry", "settings", "start"],
     &["codec"],
     &["task"],
     &["program", "wire"],

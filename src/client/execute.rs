@@ -10,7 +10,7 @@ use super::peer::Peer;
 use crate::{
     error::{Error, Kind, Result},
     exit::Exit,
-    start,
+    phase, start,
     sys::{
         executable, fork, image, pidfd,
         poll::Deadline,
@@ -39,6 +39,7 @@ static DEAF: OnceLock<Error> = OnceLock::new();
 
 /// Executes this program once more, as a template.
 pub(super) fn execute() -> Result<Arc<Peer>> {
+    phase::check()?;
     if !start::is_hooked() {
         return Err(Error::invalid(
             "this program cannot be executed as a template: zygote is not linked into the main \
@@ -100,6 +101,7 @@ fn check_file() -> Result<()> {
 }
 
 fn execute_and_wait() -> Result<Arc<Peer>> {
+    let depth = phase::deeper()?;
     let (near, far) = socket::pair()
         .map_err(|error| Error::descriptor("socketpair for a template failed", error))?;
     let template = Peer::new(near, None);
@@ -113,7 +115,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     template
         .send(
             Head::new(frame::Kind::Token, token),
-            &[],
+            &[&depth.to_le_bytes()],
             &[own.as_fd()],
             deadline,
         )

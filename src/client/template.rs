@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    start,
+    phase, start,
     sys::{epoch, poll::Deadline},
 };
 
@@ -89,6 +89,7 @@ fn cell() -> Arc<OnceCell<Arc<Peer>>> {
 
 /// The default template, started if need be.
 pub(super) fn default() -> Result<Arc<Peer>> {
+    phase::check()?;
     cell()
         .get_or_try_init(|| match start::take_early() {
             Some((socket, child)) => Ok(Peer::early(socket, child)),

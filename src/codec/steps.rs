@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Kind, Result},
     parcel::{Call, Decoder, Encoder},
     registry::Entry,
+    sys::fork,
 };
 
 /// Puts one value; `what` names it in the error.
@@ -37,6 +38,8 @@ pub fn arguments<T>(
 ) -> Result<T> {
     let input = call.args();
     let taken = take(input).and_then(|taken| input.finish().map(|()| taken));
+    // A type that forks while it is decoded: the entry runs once.
+    fork::end_copy(0);
     taken.map_err(|error| error.unstarted().with_entry(entry.path()))
 }
 

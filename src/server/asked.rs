@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::hook::{check_threads, clone_template};
+use super::hook::{Cargo, check_threads, clone_template};
 use crate::{
     error::{Error, Result},
-    start,
+    phase, start,
     sys::{
         fail, fd, fork, image, pidfd,
         poll::{Deadline, Want, poll},
@@ -51,12 +51,14 @@ pub(super) fn serve_if_asked() {
         socket,
         owner,
         owner_pid,
+        depth,
     } = asked;
     image::remove_variable(&name);
     // The token was right: from here on this is not the user's program, which
     // must not run a second time. First of all, so that nothing else gets one
     // of these numbers.
     fd::fill_standard();
+    phase::set_depth(depth);
     if fork::parent() != owner_pid {
         fork::exit(0);
     }
@@ -65,8 +67,15 @@ pub(super) fn serve_if_asked() {
     }
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
+    let cargo = Cargo {
+        socket,
+        owner,
+        owner_pid,
+        parent: owner_pid,
+        left: None,
+    };
     fail::point("executed: before clone");
-    let cloned = clone_template(socket, owner, owner_pid);
+    let cloned = clone_template(cargo);
     fail::point("executed: after clone");
     match cloned {
         (Ok(child), Some(socket)) => tell_born(socket.as_fd(), child),
@@ -112,6 +121,8 @@ struct Asked {
     /// Its pidfd: by number it may not be seen.
     owner: OwnedFd,
     owner_pid: i32,
+    /// How deep the template will stand, see [`phase`].
+    depth: u32,
 }
 
 impl Request {
@@ -156,11 +167,13 @@ impl Request {
         let Some(owner) = frame.fds.pop() else {
             return Ok(None);
         };
+        let depth = frame.body.first_chunk().copied();
         Ok(Some(Asked {
             // Before 0 to 2 are filled it may have got one of those.
             owner: fd::above_standard(owner).map_err(failed)?,
             socket: spawn::take_inherited(socket).map_err(failed)?,
             owner_pid: peer,
+            depth: depth.map_or(0, u32::from_le_bytes),
         }))
     }
 }

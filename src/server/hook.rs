@@ -5,20 +5,21 @@
 
 use std::{
     ffi::{c_char, c_int},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::{Mutex, PoisonError},
 };
 
-use super::{panics, serve::Host};
+use super::{panics, perform::end_unheard, serve::Host};
 use crate::{
     error::Error,
+    phase::{self, Phase},
     registry::EARLY,
     start,
     sys::{
         executable, fail, fd, fork,
         image::{self, Constructor},
-        ours::Ours,
-        pidfd, signal, socket,
+        ours::{self, Ours},
+        pidfd, signal, socket, stale,
     },
 };
 
@@ -34,6 +35,7 @@ use crate::{
 static SLOT: Constructor = hook;
 
 extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_char) {
+    phase::enter(Phase::Running);
     // In a shared object inside another program nothing is ever started.
     if !executable::is_in_executable(&SLOT) {
         return;
@@ -51,9 +53,17 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
     }
 }
 
-/// What the template, a copy of this process, takes with it: its socket, and
-/// its owner's pidfd and id.
-type Cargo = (OwnedFd, OwnedFd, i32);
+/// What the template, a copy of this process, takes with it.
+pub(super) struct Cargo {
+    pub(super) socket: OwnedFd,
+    /// Its owner's pidfd.
+    pub(super) owner: OwnedFd,
+    pub(super) owner_pid: i32,
+    /// The process that executed this program.
+    pub(super) parent: i32,
+    /// What is the library's own in this process, and not the template's.
+    pub(super) left: Option<RawFd>,
+}
 
 static CARGO: Mutex<Option<Cargo>> = Mutex::new(None);
 
@@ -71,7 +81,14 @@ fn start_early() {
     let Ok(own) = pidfd::open(pid) else {
         return;
     };
-    if let (Ok(child), _) = clone_template(far, own, pid) {
+    let cargo = Cargo {
+        socket: far,
+        owner: own,
+        owner_pid: pid,
+        parent: fork::parent(),
+        left: Some(near.as_raw_fd()),
+    };
+    if let (Ok(child), _) = clone_template(cargo) {
         start::leave_early(Ours::new(near), child);
     }
 }
@@ -90,19 +107,15 @@ pub(super) fn check_threads() -> Result<(), Error> {
     .unstarted())
 }
 
-/// Forks a template that serves on `socket` for this owner. Gives its id, and
+/// Forks a template that serves on this socket for this owner. Gives its id, and
 /// the socket back, of which the template has its own copy.
-pub(super) fn clone_template(
-    socket: OwnedFd,
-    owner: OwnedFd,
-    owner_pid: i32,
-) -> (std::io::Result<i32>, Option<OwnedFd>) {
+pub(super) fn clone_template(cargo: Cargo) -> (std::io::Result<i32>, Option<OwnedFd>) {
     // What constructors left in C's buffers would be written by every fork.
     fork::flush_c();
-    exchange_cargo(Some((socket, owner, owner_pid)));
+    exchange_cargo(Some(cargo));
     let result = fork::clone_silent(template);
     let cargo = exchange_cargo(None);
-    (result, cargo.map(|(socket, ..)| socket))
+    (result, cargo.map(|cargo| cargo.socket))
 }
 
 fn exchange_cargo(cargo: Option<Cargo>) -> Option<Cargo> {
@@ -115,26 +128,36 @@ fn template() -> ! {
     fail::set_role("template");
     signal::block_all();
     image::mark_template();
-    let mut cargo = CARGO.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((socket, owner, owner_pid)) = cargo.take() else {
+    let Some(cargo) = exchange_cargo(None) else {
         fork::exit(1);
     };
-    drop(cargo);
+    let Cargo { socket, owner, .. } = cargo;
     signal::reset_dispositions();
-    close_others(&mut [socket.as_raw_fd(), owner.as_raw_fd()]);
+    let own = [socket.as_raw_fd(), owner.as_raw_fd()];
+    let mut stale = stale::opened(&own, cargo.parent);
+    stale.retain(|number| Some(*number) != cargo.left);
+    close_others(&mut own.clone());
+    stale::take(&stale);
     image::take_title_memory();
-    image::set_title("template", u64::from(owner_pid.cast_unsigned()));
+    image::set_title("template", u64::from(cargo.owner_pid.cast_unsigned()));
     panics::install();
     // Before the constructors, which may keep a copy of what they find.
     if fd::let_go_of_standard().is_err() {
         fork::exit(1);
     }
     fail::point("template: before constructors");
+    // This one serves, and not a copy that a constructor forks.
+    ours::set_main_socket(socket.as_fd());
+    phase::enter(Phase::Constructing);
     image::run_constructors_after(&SLOT);
+    fork::end_copy(0);
+    end_unheard();
     // They may have changed what a worker must find as a fresh `main` does.
     signal::block_all();
     signal::reset_dispositions();
-    Host::root(socket, owner).serve()
+    let stale = stale::others(&own);
+    stale::take(&stale);
+    Host::root(socket, owner, stale).serve()
 }
 
 #[expect(

@@ -1,15 +1,12 @@
 //! Runs the program's hooks, in workers and around forks.
 
-use std::{
-    cell::Cell,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::cell::Cell;
 
-use super::panics;
+use super::perform::{end_unheard, perform};
 use crate::{
     error::Kind as ErrorKind,
     hooks::{self, Hook, When},
-    sys::fork,
+    phase::{self, Phase},
     wire::frame::Failure,
 };
 
@@ -24,7 +21,10 @@ pub(super) fn run(when: When) -> Result<(), Failure> {
     if !hooks::has(when) {
         return Ok(());
     }
-    hooks::of(when).into_iter().try_for_each(run_one)
+    let before = phase::enter(Phase::Hooked);
+    let result = hooks::of(when).into_iter().try_for_each(run_one);
+    phase::enter(before);
+    result
 }
 
 /// Whether anything runs around a fork.
@@ -35,23 +35,11 @@ pub(super) fn surround_forks() -> bool {
 }
 
 fn run_one(hook: &'static Hook) -> Result<(), Failure> {
-    let before = fork::own_pid();
     RUNNING.set(Some(hook));
-    let result = catch_unwind(AssertUnwindSafe(|| hook.run()));
-    if fork::own_pid() != before {
-        // The hook forked, and this is the copy: the sockets are not its own.
-        fork::exit(0);
-    }
-    let result = match result {
-        Ok(result) => result.map_err(|text| failure(hook, &format!("failed: {text}"))),
-        Err(payload) => {
-            let caught = panics::caught(&*payload);
-            // Its drop may panic again.
-            std::mem::forget(payload);
-            Err(caught)
-        }
-    };
+    let result = perform(|| hook.run())
+        .and_then(|result| result.map_err(|text| failure(hook, &format!("failed: {text}"))));
     RUNNING.set(None);
+    end_unheard();
     result
 }
 

@@ -5,8 +5,8 @@
 //! process that has not been told what to run, `forking` makes others from it,
 //! asked or by itself as `stock` says, `family` keeps its children,
 //! `preload` runs a preload in it, `worker` an entry, with its `settings`;
-//! `hooks` runs what the program registered around forks and entries; `panics`
-//! records panics.
+//! `hooks` runs what the program registered around forks and entries; `perform`
+//! is the boundary to all code of the user's, `panics` records its panics.
 //!
 //! In a template no user code runs but preloads and the hooks around forks, and
 //! every signal is blocked for life. It has one thread.
@@ -18,6 +18,7 @@ mod forking;
 mod hook;
 mod hooks;
 mod panics;
+mod perform;
 mod preload;
 mod program;
 mod serve;

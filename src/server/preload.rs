@@ -1,17 +1,17 @@
 //! Runs a preload in a process that forks others.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::{
     panics,
+    perform::{end_unheard, perform},
     serve::{Host, busy, threads},
     streams, worker,
 };
 use crate::{
     error::{Error, Kind as ErrorKind},
     parcel::{Call, Decoder, State},
+    phase::{self, Phase},
     registry::{self, Role},
-    sys::{fail, fd, fork, ours, signal},
+    sys::{fail, fd, fork, signal},
     wire::{
         frame::{Failure, Frame, Head, Kind, call},
         link,
@@ -26,25 +26,22 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     }
     fail::set_role("template");
     let state = host.state.take();
-    let result = match streams::take(&mut frame) {
-        Ok(()) => catch_unwind(AssertUnwindSafe(|| perform(state, frame))),
-        Err(failure) => Ok(Err(failure.into_error())),
-    };
+    phase::enter(Phase::Running);
+    let result = streams::take(&mut frame)
+        .and_then(|()| perform(|| load(state, frame)))
+        .and_then(|result| result.map_err(|error| Failure::from_error(&error)));
+    phase::enter(Phase::Serving);
     fail::point("template: after preload");
-    // It may have changed what a worker must find as a fresh `main` does.
+    // It may have changed what a template depends on.
     signal::block_all();
-    signal::reset_dispositions();
+    signal::see_children();
     panics::install();
     // Before the answer, and so that no fork writes it once more.
     worker::write_out();
-    if ours::main_socket().is_none() || fd::let_go_of_standard().is_err() {
-        // The preload has closed it: the number may be a file of its own.
-        fork::exit(1);
+    end_unheard();
+    if let Err(error) = fd::let_go_of_standard() {
+        host.give_up(&error, "letting go of the standard streams failed");
     }
-    let result = match result {
-        Ok(result) => result.map_err(|error| Failure::from_error(&error)),
-        Err(payload) => Err(panics::caught(&*payload)),
-    };
     let result = result.and_then(|state| match fork::is_single_threaded() {
         true => Ok(state),
         false => Err(Failure {
@@ -66,7 +63,7 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     let _ = link::send(host.socket(), head, &[], &[], true);
 }
 
-fn perform(state: Option<State>, frame: Frame) -> Result<Option<State>, Error> {
+fn load(state: Option<State>, frame: Frame) -> Result<Option<State>, Error> {
     let id = call::decode(&frame.body)
         .ok_or_else(|| Error::new(ErrorKind::Protocol, "a preload without a name"))?;
     let entry = registry::find(id)?;

@@ -11,6 +11,7 @@ use crate::{
     codec,
     error::Kind as ErrorKind,
     parcel::{Decoder, State},
+    phase::{self, Phase},
     raw::{self, Arg},
     settings::Settings,
     sys::{
@@ -39,7 +40,8 @@ pub(crate) struct Host {
     pub(super) settings: Settings,
     /// Made by the first fork.
     pub(super) family: Option<Family>,
-    /// Descriptors that preloads and hooks left open: live values own them.
+    /// Descriptors that preloads and hooks left open: live values own them. And
+    /// numbers that constructors know, see [`stale`](crate::sys::stale).
     pub(super) kept: Vec<RawFd>,
     /// A copy of the program: its descriptors belong to live values, too.
     pub(super) is_copy: bool,
@@ -55,16 +57,18 @@ pub(crate) struct Host {
 pub(crate) fn serve_copy(socket: OwnedFd, owner: OwnedFd) -> ! {
     fail::set_role("template");
     panics::install();
-    if fd::let_go_of_standard().is_err() {
-        fork::exit(1);
+    let mut host = Host::root(socket, owner, Vec::new());
+    if let Err(error) = fd::let_go_of_standard() {
+        host.give_up(&error, "letting go of the standard streams failed");
     }
-    let mut host = Host::root(socket, owner);
     host.is_copy = true;
     host.serve()
 }
 
 impl Host {
-    pub(super) fn root(socket: OwnedFd, owner: OwnedFd) -> Self {
+    /// `kept` are descriptors that forks have as well.
+    pub(super) fn root(socket: OwnedFd, owner: OwnedFd, kept: Vec<RawFd>) -> Self {
+        phase::enter(Phase::Serving);
         // What is made here once is not made in every worker.
         worker::write_out();
         codec::rehearse();
@@ -77,7 +81,7 @@ impl Host {
             state: None,
             settings: Settings::default(),
             family: None,
-            kept: Vec::new(),
+            kept,
             is_copy: false,
             closing: false,
             deaf: false,

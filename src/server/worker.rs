@@ -1,17 +1,20 @@
 //! Runs an entry: from the task to the end of the process.
 
-use std::{
-    io::Write,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::io::Write;
 
-use super::{hooks, panics, serve::Host, settings, streams};
+use super::{
+    hooks,
+    perform::{PANICKED, end_unheard, perform},
+    serve::Host,
+    settings, streams,
+};
 use crate::{
     error::{Error, Kind as ErrorKind},
     hooks::When,
     parcel::{Call, Decoder, Encoder, State},
+    phase::{self, Phase},
     registry::{self, Entry, Role},
-    sys::{fail, fork, image, ours, pages, profile, signal},
+    sys::{fail, fork, image, pages, profile, signal},
     wire::{
         frame::{FROM_STOCK, Failure, Frame, Head, Kind, TELL_READY, call},
         link::{self, Trouble},
@@ -19,9 +22,6 @@ use crate::{
 };
 
 use std::os::fd::AsFd;
-
-/// The exit code of a worker whose entry panicked, as of a Rust program.
-const PANICKED: i32 = 101;
 
 /// Runs the entry that the frame names, sends what it gave and exits.
 pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
@@ -43,32 +43,25 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
     let result = found.and_then(|entry| {
         image::set_title(entry.path(), owner);
         prepare(&mut host, frame.number & TELL_READY != 0)?;
-        Ok(catch_unwind(AssertUnwindSafe(|| {
-            perform(entry, state, frame)
-        })))
+        phase::enter(Phase::Running);
+        perform(|| run_entry(entry, state, frame))
     });
     // Before the result, so that no output follows `join`.
     write_out();
     fail::point("worker: before result");
-    if ours::main_socket().is_none() {
-        // The entry has closed it: the number may be a file of its own.
-        fork::exit(1);
-    }
+    end_unheard();
     let code = match result {
-        Ok(Ok(Ok(reply))) => give(&host, &reply),
-        Ok(Ok(Err(error))) => {
+        Ok(Ok(reply)) => give(&host, &reply),
+        Ok(Err(error)) => {
             host.fail(&Failure::from_error(&error));
             1
         }
         Err(failure) => {
             host.fail(&failure);
-            1
-        }
-        Ok(Err(payload)) => {
-            host.fail(&panics::caught(&*payload));
-            // Its drop may panic again.
-            std::mem::forget(payload);
-            PANICKED
+            match failure.kind {
+                ErrorKind::Panic => PANICKED,
+                _ => 1,
+            }
         }
     };
     fail::point("worker: after result");
@@ -132,7 +125,7 @@ fn find(frame: &Frame) -> Result<&'static Entry, Error> {
     Ok(entry)
 }
 
-fn perform(entry: &Entry, state: Option<State>, frame: Frame) -> Result<Encoder, Error> {
+fn run_entry(entry: &Entry, state: Option<State>, frame: Frame) -> Result<Encoder, Error> {
     let mut call = Call {
         args: Decoder::after(call::LENGTH, frame.body, frame.fds),
         state,

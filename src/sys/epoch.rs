@@ -1,4 +1,4 @@
-//! Whether this process is still the one that made a handle.
+//! Whether this process is still the one that made a handle, or that serves.
 //!
 //! A plain `fork` of the program copies every handle, and two processes that
 //! speak on one socket corrupt its stream. The number kept here is another one
@@ -24,6 +24,20 @@ struct Page {
 /// The last number given out. Copied by a fork, so numbers of a copy are always
 /// greater than those it inherited.
 static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the process that serves in this memory, see [`claim`]; 0 is none.
+static SERVING: AtomicU64 = AtomicU64::new(0);
+
+/// Makes this process the one that serves: a template or a worker.
+pub(crate) fn claim() {
+    SERVING.store(current(), Ordering::Relaxed);
+}
+
+/// Whether code of the user's has forked this process from one that serves.
+pub(crate) fn is_copy() -> bool {
+    let serving = SERVING.load(Ordering::Relaxed);
+    serving != 0 && serving != current()
+}
 
 /// A number that stays the same while this process lives, and that none of the
 /// processes it was forked from had.

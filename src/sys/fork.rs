@@ -2,7 +2,7 @@
 
 use std::{ffi::c_void, fs, io, path::Path, ptr, time::Duration};
 
-use super::{check, fail, poll::Deadline, profile};
+use super::{check, epoch, fail, poll::Deadline, profile};
 
 /// How long a thread that was joined may take to leave the kernel's list.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -233,6 +233,15 @@ fn correct_thread_id() {
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: it has no conditions.
     unsafe { libc::_exit(code) }
+}
+
+/// Ends this process if code of the user's has forked it. Called wherever such
+/// code has come back: the task, the socket and what stands in the buffers belong
+/// to the process that the copy was forked from.
+pub(crate) fn end_copy(code: i32) {
+    if epoch::is_copy() {
+        exit(code);
+    }
 }
 
 /// Flushes the C library's open streams.

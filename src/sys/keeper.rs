@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    fd,
+    epoch, fd,
     fork::{self, Side},
     image, namespace, pidfd,
     poll::{Deadline, Want, poll},
@@ -53,6 +53,8 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     if let Side::Parent { child } = fork::fork()? {
         be_init(child, &inside);
     }
+    // From here on this process is the worker, and not a copy of it.
+    epoch::claim();
     mask.restore();
     signal::die_with_parent()?;
     let own = pidfd::open(fork::own_pid())?;

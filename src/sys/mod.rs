@@ -29,6 +29,7 @@
 //! - `signal`: masks, dispositions, the parent-death signal
 //! - `socket`: messages with descriptors, whole or an error
 //! - `spawn`: this executable once more
+//! - `stale`: numbers that code before `main` knows, taken by nothing
 #![expect(
     unsafe_code,
     reason = "system calls that nix lacks or whose contract it cannot carry"
@@ -76,6 +77,7 @@ pub(crate) mod signal;
 pub(crate) mod socket;
 #[cfg(feature = "exec")]
 pub(crate) mod spawn;
+pub(crate) mod stale;
 
 use std::io;
 

@@ -10,6 +10,8 @@ use std::{
     sync::atomic::{AtomicI32, AtomicU64, Ordering},
 };
 
+use super::epoch;
+
 /// What stands at each descriptor number below 65,536, as far as it is ours.
 ///
 /// `Process::fork_current` copies the program with all its descriptors and must
@@ -127,15 +129,20 @@ static MAIN_SOCKET: AtomicI32 = AtomicI32::new(0);
 /// What it is.
 static MAIN_IS: AtomicU64 = AtomicU64::new(0);
 
-/// Makes this the process's socket, for as long as the process lives.
+/// Makes this the process's socket, for as long as the process lives. A copy that
+/// code of the user's forks has none.
 pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
+    epoch::claim();
     MAIN_SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
     MAIN_IS.store(identity(socket), Ordering::Relaxed);
 }
 
-/// The process's socket; `None` in the program, and where the user's code has
-/// closed it.
+/// The process's socket; `None` in the program, in a copy that code of the user's
+/// has forked, and where such code has closed it.
 pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
+    if epoch::is_copy() {
+        return None;
+    }
     let fd = MAIN_SOCKET.load(Ordering::Relaxed);
     if fd <= 0 {
         return None;

@@ -112,6 +112,23 @@ pub(crate) fn reset_dispositions() {
     dispose(DETACH, handler as libc::sighandler_t);
 }
 
+/// Puts right what a template needs to see its children end: SIGCHLD is not
+/// ignored, and leaves a status. A handler may stand there; it never runs in a
+/// template, where the signal is blocked.
+pub(crate) fn see_children() {
+    let mut action = empty_action();
+    // SAFETY: a null new action only reads; `action` is a live sigaction.
+    unsafe { libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut action) };
+    if action.sa_sigaction == libc::SIG_IGN {
+        return dispose(libc::SIGCHLD, libc::SIG_DFL);
+    }
+    if action.sa_flags & libc::SA_NOCLDWAIT != 0 {
+        action.sa_flags &= !libc::SA_NOCLDWAIT;
+        // SAFETY: the handler is the one that stood there.
+        unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut()) };
+    }
+}
+
 /// What another program expects that is executed: SIGPIPE at its default, and
 /// nothing blocked. (Handlers are gone with the exec.)
 pub(crate) fn for_program() {

@@ -5,15 +5,18 @@ mod channel;
 mod command;
 #[cfg(feature = "confine")]
 mod confine;
+mod copies;
 mod errors;
 mod foreign;
 mod give;
+mod handlers;
 mod handles;
 mod identity;
 mod ids;
 mod launcher;
 mod limits;
 mod namespaces;
+mod nested;
 mod outcomes;
 mod own_forks;
 mod place;

@@ -29,7 +29,7 @@ impl<S> Process<S> {
     /// A preload may refer to the value of the one before it (`&A`); that value
     /// is replaced and never dropped. With `&mut S` it changes the value in
     /// place. Descriptors that it leaves open belong to its value, and forks
-    /// have them too.
+    /// have them too, as they have the signal handlers that it installs.
     ///
     /// Waits until the preload is done, at most 60 s or the
     /// [`deadline`](Self::deadline); then the process is killed.

@@ -1,0 +1,38 @@
+//! The boundary to the user's code: its panics end here, and so do its copies.
+
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use super::panics;
+use crate::{
+    sys::{fork, ours},
+    wire::frame::Failure,
+};
+
+/// The exit code of a worker whose entry panicked, as of a Rust program.
+pub(super) const PANICKED: i32 = 101;
+
+/// Runs code of the user's: what it gives, or what to say of its panic.
+///
+/// Code that forks comes back twice. Only the process that was asked goes on; a
+/// copy ends here, with the exit code of a Rust program whose `main` ends so.
+pub(super) fn perform<T>(code: impl FnOnce() -> T) -> Result<T, Failure> {
+    let result = catch_unwind(AssertUnwindSafe(code));
+    fork::end_copy(if result.is_ok() { 0 } else { PANICKED });
+    result.map_err(|payload| {
+        let failure = panics::caught(&*payload);
+        // Its drop may panic again.
+        mem::forget(payload);
+        failure
+    })
+}
+
+/// Ends this process if code of the user's has closed its socket: nobody hears it
+/// any more, and the number may be a file of that code's own.
+pub(super) fn end_unheard() {
+    if ours::main_socket().is_none() {
+        fork::exit(1);
+    }
+}

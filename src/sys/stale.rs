@@ -1,0 +1,101 @@
+//! Descriptors that code before `main` opened, and that a template does not have.
+//!
+//! A library that opens its log in a constructor keeps the number, also in the
+//! memory of every fork. The number must not become somebody else's there: it
+//! stays taken, by something that can neither be read from nor written to (EBADF).
+
+use std::{
+    fs::{self, File},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::OpenOptionsExt,
+    },
+};
+
+use super::fd;
+
+/// Takes these numbers. Where that fails they stay free.
+pub(crate) fn take(numbers: &[RawFd]) {
+    if numbers.is_empty() {
+        return;
+    }
+    // A file and no directory: from one of those other files could be opened.
+    let nothing = File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open("/dev/null");
+    let Ok(nothing) = nothing else { return };
+    for &number in numbers.iter().filter(|it| **it != nothing.as_raw_fd()) {
+        // SAFETY: dup3 touches no memory. What stands at this number was opened
+        // by a constructor, whose descriptors a template does not have.
+        unsafe { libc::dup3(nothing.as_raw_fd(), number, libc::O_CLOEXEC) };
+    }
+    if numbers.contains(&nothing.as_raw_fd()) {
+        // It stands where it shall.
+        std::mem::forget(nothing);
+    }
+}
+
+/// The numbers above 2 that are open, but for these.
+pub(crate) fn others(own: &[RawFd]) -> Vec<RawFd> {
+    let mut open = fd::open_numbers();
+    open.retain(|number| !own.contains(number));
+    open
+}
+
+/// Those of [`others`] that code of this program has opened, and that did not come
+/// through its exec. `parent` is the process that it came from.
+pub(crate) fn opened(own: &[RawFd], parent: i32) -> Vec<RawFd> {
+    let mut opened = others(own);
+    opened.retain(|number| !is_inherited(*number, parent));
+    opened
+}
+
+/// Whether it came through the exec. A constructor may have opened it without
+/// close-on-exec; then its parent has nothing there that would have come.
+fn is_inherited(number: RawFd, parent: i32) -> bool {
+    // SAFETY: F_GETFD reads a flag and touches no memory.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } & libc::FD_CLOEXEC != 0 {
+        return false;
+    }
+    let list = format!("/proc/{parent}/fdinfo");
+    match fs::read_to_string(format!("{list}/{number}")) {
+        Ok(info) => !is_close_on_exec(&info),
+        // Nothing is there; where nobody may look, it counts as inherited.
+        Err(_) => fs::read_dir(list).is_err(),
+    }
+}
+
+fn is_close_on_exec(info: &str) -> bool {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & libc::O_CLOEXEC != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn a_number_that_is_taken_can_neither_be_read_nor_written() {
+        let mut file = tempfile::tempfile().unwrap();
+        let second = tempfile::tempfile().unwrap();
+        take(&[file.as_raw_fd(), second.as_raw_fd()]);
+        let error = file.write(b"x").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+        let error = file.read(&mut [0]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+        assert!(others(&[]).contains(&second.as_raw_fd()));
+        assert!(!others(&[second.as_raw_fd()]).contains(&second.as_raw_fd()));
+    }
+
+    #[test]
+    fn what_is_close_on_exec_does_not_come_through() {
+        let file = tempfile::tempfile().unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(!is_inherited(file.as_raw_fd(), own));
+        assert!(is_close_on_exec("pos:\t0\nflags:\t02100002\nmnt_id:\t1\n"));
+        assert!(!is_close_on_exec("pos:\t0\nflags:\t0100002\nmnt_id:\t1\n"));
+    }
+}

@@ -1,0 +1,3 @@
+extern void late(void);
+
+__attribute__((constructor)) static void call(void) { late(); }
