@@ -57,9 +57,11 @@ impl Process<()> {
         let mask = signal::Mask::block();
         match fork::fork() {
             Ok(Side::Child) => become_template(near, far, owner, program),
-            Ok(Side::Parent { .. }) => {
+            Ok(Side::Parent { child }) => {
+                // Before a handler of the program's may wait for it.
+                let peer = Peer::child(near, child);
                 mask.restore();
-                Ok(Self::from_peer(Peer::new(near, None)))
+                Ok(Self::from_peer(peer))
             }
             Err(refusal) => {
                 mask.restore();

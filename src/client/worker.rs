@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    ending,
     peer::{Answer, Closed, Peer, Waited},
     process::settings::Ends,
     tree::Tree,
@@ -171,6 +172,7 @@ impl<R> Worker<R> {
         if self.joined {
             return Err(Error::invalid("the worker's outcome was given out already"));
         }
+        ending::look();
         let result = self
             .try_outcome(deadline)
             .map_err(|error| error.with_entry(self.entry).with_pid(self.id()));
@@ -263,6 +265,7 @@ impl<R> Worker<R> {
             return Ok(Some(*exit));
         }
         self.peer.check_epoch()?;
+        ending::look();
         let exit = exit_of(&self.peer, deadline)?;
         Ok(exit.map(|exit| *self.exit.get_or_init(|| exit)))
     }
@@ -439,7 +442,10 @@ pub(super) fn exit_of(peer: &Peer, deadline: Deadline) -> Result<Option<Exit>> {
 fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let until = Deadline::after(Duration::from_millis(20));
     loop {
-        let status = pidfd::collect(pidfd).or_else(|| pidfd::exit_status(pidfd));
+        let status = match pidfd::collect(pidfd) {
+            pidfd::Collected::Status(status) => Some(status),
+            _ => pidfd::exit_status(pidfd),
+        };
         if status.is_some() || until.passed() {
             return status;
         }

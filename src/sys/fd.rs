@@ -52,6 +52,11 @@ impl AsFd for Ours {
 }
 
 impl Ours {
+    /// Takes it out. What is left must not be used any more.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
     /// What drop does, earlier. It must not be used any more.
     pub(crate) fn close(&mut self) {
         let Some(fd) = self.0.take() else { return };

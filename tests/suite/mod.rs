@@ -5,6 +5,7 @@ mod channel;
 mod command;
 #[cfg(feature = "confine")]
 mod confine;
+mod ending;
 mod errors;
 mod foreign;
 mod give;
