@@ -20,7 +20,11 @@ impl Process<()> {
     /// Costs what a `fork` of the program costs. Unlike other processes, this
     /// one has the program's descriptors, because values in its memory own
     /// them; those of this library are closed. It is a child of the program as
-    /// any other: `waitpid(-1)` sees it.
+    /// any other: `waitpid(-1)` sees it. When it has ended, a later call into the
+    /// library collects it.
+    ///
+    /// It stays a template: what it is told to run or to preload runs in a fork of
+    /// it, which has another process id.
     ///
     /// # Errors
     ///

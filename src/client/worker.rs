@@ -455,12 +455,11 @@ fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
 
 /// The error for a process that ended without saying how it fared.
 pub(super) fn without_result(exit: Exit, who: &str, peer: &Peer) -> Error {
-    use std::os::unix::process::ExitStatusExt;
-    let kind = match exit.status() {
+    let kind = match exit.is_signal() {
         // Its template did not report it: it died, and the process with it.
         _ if exit.rusage().is_none() && peer.origin().is_some() => ErrorKind::TemplateGone,
-        Some(status) if status.signal().is_some() => ErrorKind::Signal,
-        _ => ErrorKind::Exit,
+        true => ErrorKind::Signal,
+        false => ErrorKind::Exit,
     };
     let text = match kind {
         ErrorKind::TemplateGone => {

@@ -158,10 +158,8 @@ pub(crate) fn collect(process: BorrowedFd<'_>) -> Collected {
 /// its own until it is waited for. The kernel looks only at children without
 /// that signal, so that no other child is ever meant. `None` when there is none.
 pub(crate) fn open_silent(child: i32) -> Option<OwnedFd> {
-    let flags = WaitPidFlag::WEXITED
-        | WaitPidFlag::WNOHANG
-        | WaitPidFlag::WNOWAIT
-        | WaitPidFlag::__WCLONE;
+    let flags =
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WCLONE;
     waitid(Id::Pid(Pid::from_raw(child)), flags).ok()?;
     open(child).ok()
 }

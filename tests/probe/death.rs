@@ -29,8 +29,8 @@ use std::{
 use zygote::{Process, Sender};
 
 use self::probe::{
-    LIMIT, Probe, Watch, at_rest, field, group, hear, in_stock, is_alive, living, median, play, say, send,
-    send_group, stat, status, until,
+    LIMIT, Probe, Watch, at_rest, field, group, hear, in_stock, is_alive, living, median, play,
+    say, send, send_group, stat, status, until,
 };
 
 #[path = "mod.rs"]

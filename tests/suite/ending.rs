@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::{
-    prctl,
-    wait::{WaitPidFlag, waitpid},
-};
+use nix::sys::prctl;
 use zygote::{Process, renew_template};
 
 use crate::util::{self, alone, watchdog};
@@ -119,13 +116,11 @@ fn renewed_templates_leave_no_zombie() {
 fn a_renewed_template_without_workers_is_gone_at_once() {
     let _limit = watchdog(60);
     as_reaper(|| {
-        let waits = WaitPidFlag::WNOHANG;
-        let gone = || waitpid(None, Some(waits)) == Err(nix::errno::Errno::ECHILD);
         // On a busy machine it may take longer than it is waited for.
         util::until("one is gone when `renew_template` returns", || {
             hello::spawn().unwrap().join().unwrap();
             renew_template();
-            gone()
+            util::children(id()).is_empty()
         });
     });
 }
@@ -159,18 +154,27 @@ fn a_killed_template_leaves_no_zombie_that_has_a_handle() {
     as_reaper(|| {
         for _ in 0..5 {
             let template = util::template();
-            let own = Process::new().unwrap();
+            let many: Vec<_> = (0..util::STOCK).map(|_| hello::spawn().unwrap()).collect();
+            for worker in many {
+                worker.wait().unwrap();
+            }
+            // All that it forks has said its first word, and waits for a task.
+            util::until("the stock is full", || {
+                util::fill_stock(template);
+                let stock = util::in_stock(template);
+                let waits = |pid: &u32| util::stat(*pid).is_some_and(|(state, _)| state == 'S');
+                stock.len() == util::STOCK && stock.iter().all(waits)
+            });
+            let own = Process::new().unwrap().stock(0);
             let workers: Vec<_> = (0..4).map(|_| sleep::spawn().unwrap()).collect();
             let more: Vec<_> = (0..4).map(|_| own.fork().unwrap()).collect();
-            // With some in stock, and nothing that the template has to collect.
-            let quick = hello::spawn().unwrap();
-            quick.wait().unwrap();
-            util::stock_at_rest(template);
+            for process in &more {
+                process.id().unwrap();
+            }
             for pid in [own.id().unwrap(), template] {
                 util::signal(pid, libc::SIGKILL);
                 util::until("it is dead", || !util::is_alive(pid));
             }
-            quick.join().unwrap();
             let next = Process::new().unwrap().run(hello::task());
             next.unwrap().join().unwrap();
             assert!(workers[0].wait().unwrap().rusage().is_none());

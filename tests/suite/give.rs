@@ -140,7 +140,8 @@ fn makes(way: u32) -> zygote::Result<Process> {
 /// Puts one into a channel, and is killed as soon as it is there.
 #[zygote::entry]
 fn sends(to: Sender<Fd<OwnedFd>>, way: u32) {
-    to.send(makes(way).unwrap().into_fd().unwrap().into()).unwrap();
+    to.send(makes(way).unwrap().into_fd().unwrap().into())
+        .unwrap();
     nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 

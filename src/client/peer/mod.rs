@@ -395,7 +395,11 @@ impl Peer {
             Ok(Some(Fate::Ended { status, rusage })) => {
                 let exit = Exit::new(Some(status), Some(rusage));
                 let text = format!("the new process {exit} {when}");
-                Error::new(ErrorKind::Exit, text).with_exit(exit)
+                let kind = match exit.is_signal() {
+                    true => ErrorKind::Signal,
+                    false => ErrorKind::Exit,
+                };
+                Error::new(kind, text).with_exit(exit)
             }
             Ok(None) => Error::new(
                 ErrorKind::Protocol,
@@ -478,7 +482,7 @@ impl Peer {
     pub(super) fn await_collection(&self, time: Duration) {
         self.meet();
         if let Some(Hello { pidfd, .. }) = self.known()
-            && !self.has_children()
+            && self.children() == 0
             && pidfd::collect(pidfd.as_fd()) == Collected::NotYet
         {
             let _ = poll([Want::read(pidfd)], Deadline::after(time));
@@ -512,9 +516,8 @@ impl Drop for Peer {
         }
         // All others are their template's to collect. Whether that lives is asked
         // only where something is wrong: most handles are dropped by a spawn.
-        let is_left = |origin: &Arc<Self>| {
-            origin.is_gone() || (self.is_gone() && origin.has_ended())
-        };
+        let is_left =
+            |origin: &Arc<Self>| origin.is_gone() || (self.is_gone() && origin.has_ended());
         if self.origin().is_none_or(is_left) {
             self.leave();
         }

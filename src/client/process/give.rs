@@ -67,7 +67,7 @@ impl<S> Process<S> {
                  where it is run",
             ));
         }
-        if peer.has_children() {
+        if peer.has_live_children() {
             return Err(Error::invalid(
                 "a process that has live workers cannot be given away: fork it first",
             ));

@@ -57,7 +57,7 @@ impl<S> Process<S> {
         let peer = lease.peer();
         peer.check_epoch().map_err(named)?;
         peer.discard_stock();
-        if peer.has_children() {
+        if peer.has_live_children() {
             let text = "a process that has live workers cannot run an entry: fork it first";
             return Err(named(Error::invalid(text)));
         }
