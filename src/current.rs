@@ -19,7 +19,11 @@ impl Process<()> {
     /// Costs what a `fork` of the program costs. Unlike other processes, this
     /// one has the program's descriptors, because values in its memory own
     /// them; those of this library are closed. It is a child of the program as
-    /// any other: `waitpid(-1)` sees it.
+    /// any other: `waitpid(-1)` sees it. When it has ended, a later call into the
+    /// library collects it.
+    ///
+    /// It stays a template: what it is told to run or to preload runs in a fork of
+    /// it, which has another process id.
     ///
     /// # Errors
     ///
@@ -61,9 +65,11 @@ impl Process<()> {
                 phase::set_depth(depth);
                 become_template(near, far, owner, program)
             }
-            Ok(Side::Parent { .. }) => {
+            Ok(Side::Parent { child }) => {
+                // Before a handler of the program's may wait for it.
+                let peer = Peer::child(near, child);
                 mask.restore();
-                Ok(Self::from_peer(Peer::new(near, None)))
+                Ok(Self::from_peer(peer))
             }
             Err(refusal) => {
                 mask.restore();

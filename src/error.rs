@@ -1,6 +1,6 @@
 //! The one error type.
 
-use std::{error, fmt, io};
+use std::{error, fmt, io, sync::Arc};
 
 use crate::exit::Exit;
 
@@ -12,7 +12,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// The kind is private; ask with the `is_…` methods. The text says what was
 /// tried and where; the cause, where the operating system gave one, is
-/// [`source`](error::Error::source).
+/// [`source`](error::Error::source), an [`io::Error`] with its errno.
+///
+/// As an `io::Error` (`?` in a function that returns `io::Result`) it is the errno
+/// alone where the operating system gave one, as std's own errors are:
+/// `raw_os_error` and `kind` say the same as std's. Any other stays whole inside,
+/// and becomes what it was when it is made an `Error` again.
 ///
 /// # Examples
 ///
@@ -37,7 +42,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     text: String,
-    source: Option<Source>,
+    source: Option<Cause>,
     unstarted: bool,
     entry: Option<String>,
     pid: Option<u32>,
@@ -109,7 +114,7 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: io::Error) -> Self {
-        self.0.source = Some(Source::new(source));
+        self.0.source = Some(Cause(Arc::new(source)));
         self
     }
 
@@ -154,8 +159,12 @@ impl Error {
 
     /// The kind, and the errno of the cause or 0.
     pub(crate) fn kind_and_code(&self) -> (Kind, i32) {
-        let code = self.0.source.as_ref().and_then(|source| source.code);
-        (self.0.kind, code.unwrap_or(0))
+        (self.0.kind, self.code().unwrap_or(0))
+    }
+
+    /// The errno of the cause.
+    fn code(&self) -> Option<i32> {
+        self.0.source.as_ref()?.0.raw_os_error()
     }
 
     /// The worker, or the preload, panicked. The text has the message and the
@@ -265,7 +274,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {self}", self.0.kind)?;
         if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
+            write!(f, ": {}", source.0)?;
         }
         Ok(())
     }
@@ -273,7 +282,7 @@ impl fmt::Debug for Error {
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.0.source.as_ref().map(|source| source as _)
+        self.0.source.as_ref().map(|source| &*source.0 as _)
     }
 }
 
@@ -293,21 +302,45 @@ impl From<io::Error> for Error {
 }
 
 impl From<Error> for io::Error {
+    /// The errno of the operating system, where there is one; else an error that
+    /// has this one inside.
     fn from(error: Error) -> Self {
+        if let Some(code) = error.code() {
+            return Self::from_raw_os_error(code);
+        }
         let kind = match (&error.0.source, error.0.kind) {
             (_, Kind::Timeout) => io::ErrorKind::TimedOut,
             (_, Kind::Invalid) => io::ErrorKind::InvalidInput,
             (_, Kind::Protocol) => io::ErrorKind::InvalidData,
             (_, Kind::Disconnected) => io::ErrorKind::BrokenPipe,
-            (Some(source), _) => source.kind(),
+            (Some(source), _) => source.0.kind(),
             (None, _) => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }
 }
 
-/// An `io::Error` that can be cloned and sent to another process: code, kind
-/// and text.
+/// The cause of an error: an `io::Error` that can be cloned.
+#[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "Source", into = "Source"))]
+struct Cause(Arc<io::Error>);
+
+#[cfg(feature = "serde")]
+impl From<Source> for Cause {
+    fn from(source: Source) -> Self {
+        Self(Arc::new(source.into_io()))
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Cause> for Source {
+    fn from(cause: Cause) -> Self {
+        Self::new(&cause.0)
+    }
+}
+
+/// An `io::Error` that can be sent to another process: code, kind and text.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Source {
@@ -345,8 +378,7 @@ const KINDS: [io::ErrorKind; 23] = [
 ];
 
 impl Source {
-    #[expect(clippy::needless_pass_by_value, reason = "it replaces the original")]
-    pub(crate) fn new(error: io::Error) -> Self {
+    pub(crate) fn new(error: &io::Error) -> Self {
         let kind = KINDS.iter().position(|kind| *kind == error.kind());
         Self {
             code: error.raw_os_error(),
@@ -381,14 +413,6 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl error::Error for Source {}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
@@ -415,13 +439,74 @@ mod tests {
         assert!(format!("{error:?}").contains("os error 24"));
     }
 
+    /// What each kind says of itself: its method, and the kind of `io::Error`
+    /// that it becomes without an errno. With one it is the errno.
+    #[test]
+    fn every_kind_is_told_by_its_method_and_as_an_io_error() {
+        type Is = fn(&Error) -> bool;
+        let is: [Is; 10] = [
+            Error::is_panic,
+            Error::is_exit,
+            Error::is_signal,
+            Error::is_timeout,
+            Error::is_invalid,
+            Error::is_template_gone,
+            Error::is_disconnected,
+            Error::is_setting,
+            Error::is_hook,
+            Error::is_unstarted,
+        ];
+        for (kind, own, as_io) in [
+            (Kind::Panic, Some(0), io::ErrorKind::Other),
+            (Kind::Exit, Some(1), io::ErrorKind::Other),
+            (Kind::Signal, Some(2), io::ErrorKind::Other),
+            (Kind::Timeout, Some(3), io::ErrorKind::TimedOut),
+            (Kind::Invalid, Some(4), io::ErrorKind::InvalidInput),
+            (Kind::TemplateGone, Some(5), io::ErrorKind::Other),
+            (Kind::Disconnected, Some(6), io::ErrorKind::BrokenPipe),
+            (Kind::Setting, Some(7), io::ErrorKind::Other),
+            (Kind::Hook, Some(8), io::ErrorKind::Other),
+            (Kind::Preload, None, io::ErrorKind::Other),
+            (Kind::Protocol, None, io::ErrorKind::InvalidData),
+            (Kind::Os, None, io::ErrorKind::Other),
+        ] {
+            let error = Error::new(kind, "why");
+            let said = |error: &Error| is.iter().position(|is| is(error));
+            assert_eq!(said(&error), own, "{kind:?}");
+            assert!(error.source().is_none() && error.exit().is_none());
+            let io = io::Error::from(error.clone());
+            assert_eq!((io.kind(), io.raw_os_error()), (as_io, None), "{kind:?}");
+            let back = Error::from(io);
+            assert_eq!(said(&back), own, "{kind:?} comes back");
+
+            let error = error.with_source(io::Error::from_raw_os_error(libc::ENOENT));
+            assert_eq!(said(&error), own, "{kind:?} with an errno");
+            let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+            assert_eq!(source.raw_os_error(), Some(libc::ENOENT));
+            let io = io::Error::from(error);
+            assert_eq!(io.raw_os_error(), Some(libc::ENOENT), "{kind:?}");
+            assert_eq!(io.kind(), io::ErrorKind::NotFound, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_cause_without_an_errno_keeps_its_kind() {
+        let cause = io::Error::new(io::ErrorKind::Unsupported, "not here");
+        let error = Error::os("an operation failed", cause);
+        let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(source.kind(), io::ErrorKind::Unsupported);
+        let io = io::Error::from(error);
+        assert_eq!(io.kind(), io::ErrorKind::Unsupported);
+        assert_eq!(Error::from(io).to_string(), "an operation failed");
+    }
+
     #[test]
     fn every_kind_of_io_error_keeps_its_kind_and_text() {
         for kind in KINDS {
-            let back = Source::new(io::Error::new(kind, "why")).into_io();
+            let back = Source::new(&io::Error::new(kind, "why")).into_io();
             assert_eq!((back.kind(), back.to_string()), (kind, "why".to_owned()));
         }
-        let os = Source::new(io::Error::from_raw_os_error(libc::ENOENT)).into_io();
+        let os = Source::new(&io::Error::from_raw_os_error(libc::ENOENT)).into_io();
         assert_eq!(os.raw_os_error(), Some(libc::ENOENT));
     }
 }

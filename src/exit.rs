@@ -70,6 +70,12 @@ impl Exit {
         self.status.map(ExitStatus::from_raw)
     }
 
+    /// Whether a signal killed the worker, as far as that is known.
+    pub(crate) fn is_signal(&self) -> bool {
+        self.status()
+            .is_some_and(|status| status.signal().is_some())
+    }
+
     /// What the worker used. `None` when it is not known.
     #[must_use]
     pub fn rusage(&self) -> Option<Rusage> {

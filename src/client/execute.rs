@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::peer::Peer;
+use super::{ending, peer::Peer};
 use crate::{
     error::{Error, Kind, Result},
     exit::Exit,
@@ -40,6 +40,7 @@ static DEAF: OnceLock<Error> = OnceLock::new();
 /// Executes this program once more, as a template.
 pub(super) fn execute() -> Result<Arc<Peer>> {
     phase::check()?;
+    ending::look();
     if !start::is_hooked() {
         return Err(Error::invalid(
             "this program cannot be executed as a template: zygote is not linked into the main \

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::peer::{Peer, gone, lock};
+use super::{
+    ending,
+    peer::{Peer, gone, lock},
+};
 use crate::{
     error::{Error, Result},
     sys::{
@@ -78,6 +81,7 @@ impl Peer {
     /// Does not wait for it to exist.
     pub(crate) fn fork(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
         self.check_epoch()?;
+        ending::look();
         let mut stock = lock(&self.forks.stock);
         let in_use = (self.children() + 1).saturating_sub(stock.waiting.len());
         stock.peak = stock.peak.max(in_use);
@@ -151,6 +155,10 @@ impl Peer {
             let is_good = || process.is_open() && process.hurry(deadline);
             if !process.is_from_stock() || is_good() {
                 return Ok(process);
+            }
+            if self.has_ended() {
+                // Nobody else collects what it has left.
+                self.found_dead();
             }
         }
     }
@@ -227,14 +235,19 @@ impl Peer {
 
     /// Ends the processes in stock: what comes next changes what a fork is.
     pub(crate) fn discard_stock(&self) {
-        if !self.is_current() {
-            return;
+        if self.is_current() {
+            drop(self.take_stock());
         }
+    }
+
+    /// The processes that were in stock, which are told to end.
+    fn take_stock(&self) -> VecDeque<Arc<Self>> {
         let waiting = std::mem::take(&mut lock(&self.forks.stock).waiting);
         let numbers: Vec<u64> = waiting.iter().filter_map(|spare| spare.number()).collect();
         if !numbers.is_empty() {
             self.tell(Kind::Discard, 0, &ids::encode(&numbers));
         }
+        waiting
     }
 
     /// Whether it was told to fork no more.
@@ -247,13 +260,17 @@ impl Peer {
         if !self.is_current() || self.forks.ended.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.discard_stock();
+        let stock = self.take_stock();
         let now = Deadline::after(Duration::ZERO);
-        if let Err(Trouble::Busy) = self.send(Head::new(Kind::Close, 0), &[], &[], now) {
+        match self.send(Head::new(Kind::Close, 0), &[], &[], now) {
             // A closed socket without the word would end its workers, too: it
             // stays open until the program ends.
-            std::mem::forget(Arc::clone(self));
+            Err(Trouble::Busy) => std::mem::forget(Arc::clone(self)),
+            // What was in stock has no other parent now than this program.
+            Err(Trouble::Closed { .. }) => drop(self.found_dead()),
+            _ => {}
         }
+        drop(stock);
     }
 
     /// Kills a child that cannot be reached in another way.

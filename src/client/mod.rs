@@ -2,10 +2,12 @@
 //!
 //! `peer` is one process at the other end of a socket, with everything that is
 //! known about it; `forks` is what it forks; `template` keeps the default one;
+//! `ending` collects what was told to end;
 //! `tree` kills what a worker has started; `process` and `worker` are
 //! the handles that users hold. No thread, no signal handler, no timer: whoever
 //! waits reads.
 
+mod ending;
 #[cfg(feature = "exec")]
 mod execute;
 mod forks;

@@ -12,6 +12,7 @@ use std::{
 use once_cell::sync::OnceCell;
 
 use super::{
+    ending::Ending,
     launcher,
     peer::{Peer, lock},
 };
@@ -35,6 +36,8 @@ struct Default {
     asked: RwLock<()>,
     /// The process that starts programs.
     launcher: Mutex<Option<Arc<Peer>>>,
+    /// What this process has still to collect.
+    ending: Ending,
 }
 
 static DEFAULT: AtomicPtr<Default> = AtomicPtr::new(ptr::null_mut());
@@ -42,9 +45,17 @@ static DEFAULT: AtomicPtr<Default> = AtomicPtr::new(ptr::null_mut());
 /// How long the start of a template in use may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a template that was told to end is waited for.
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// Where the process that starts programs is kept.
 pub(super) fn launcher() -> MutexGuard<'static, Option<Arc<Peer>>> {
     lock(&current().launcher)
+}
+
+/// What this process has still to collect.
+pub(super) fn ending() -> &'static Ending {
+    &current().ending
 }
 
 fn current() -> &'static Default {
@@ -60,6 +71,7 @@ fn current() -> &'static Default {
         cell: Mutex::default(),
         asked: RwLock::default(),
         launcher: Mutex::default(),
+        ending: Ending::default(),
     }));
     let new_ptr = ptr::from_ref(new).cast_mut();
     match DEFAULT.compare_exchange(known, new_ptr, Ordering::AcqRel, Ordering::Acquire) {
@@ -152,7 +164,8 @@ pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<P
 /// The old one forks nothing more, and ends when its workers have ended; they,
 /// and processes that it has forked already, are not touched. Waits for a
 /// template that is just being started, and for requests that are just being
-/// sent. Without the
+/// sent; and at most 20 ms for the end of the old one, where that is a child of
+/// this program and has no workers with handles. Without the
 /// feature `exec` there is no new one, and spawns are errors from here on.
 ///
 /// # Examples
@@ -179,8 +192,10 @@ pub fn renew_template() {
     let held = cell();
     let template = held.get_or_try_init(|| early().map(|(at, child)| Peer::early(at, child)));
     if let Ok(template) = template {
-        let _nobody = nobody_asking();
+        let nobody = nobody_asking();
         replace(template);
+        drop(nobody);
+        template.await_collection(MOMENT);
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    ending,
     peer::{Answer, Closed, Hello, Peer, Waited},
     process::settings::Ends,
     tree::Tree,
@@ -179,6 +180,7 @@ impl<R> Worker<R> {
         if self.joined {
             return Err(Error::invalid("the worker's outcome was given out already"));
         }
+        ending::look();
         let result = self
             .try_outcome(deadline)
             .map_err(|error| error.with_entry(self.entry).with_pid(self.id()));
@@ -271,6 +273,7 @@ impl<R> Worker<R> {
             return Ok(Some(*exit));
         }
         self.peer.check_epoch()?;
+        ending::look();
         let exit = exit_of(&self.peer, deadline)?;
         Ok(exit.map(|exit| *self.exit.get_or_init(|| exit)))
     }
@@ -447,7 +450,8 @@ pub(super) fn exit_of(peer: &Peer, deadline: Deadline) -> Result<Option<Exit>> {
 fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let until = Deadline::after(Duration::from_millis(20));
     loop {
-        let status = pidfd::collect(pidfd).or_else(|| pidfd::exit_status(pidfd));
+        let collected = pidfd::collect(pidfd).status();
+        let status = collected.or_else(|| pidfd::exit_status(pidfd));
         if status.is_some() || until.passed() {
             return status;
         }
@@ -457,12 +461,11 @@ fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
 
 /// The error for a process that ended without saying how it fared.
 pub(super) fn without_result(exit: Exit, who: &str, peer: &Peer) -> Error {
-    use std::os::unix::process::ExitStatusExt;
-    let kind = match exit.status() {
+    let kind = match exit.is_signal() {
         // Its template did not report it: it died, and the process with it.
         _ if exit.rusage().is_none() && peer.origin().is_some() => ErrorKind::TemplateGone,
-        Some(status) if status.signal().is_some() => ErrorKind::Signal,
-        _ => ErrorKind::Exit,
+        true => ErrorKind::Signal,
+        false => ErrorKind::Exit,
     };
     let text = match kind {
         ErrorKind::TemplateGone => {

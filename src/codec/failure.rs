@@ -14,7 +14,7 @@ use crate::{
 
 impl Hand for io::Error {
     fn encode(self, out: &mut Encoder) -> Result<()> {
-        let (code, kind, text) = Source::new(self).into_parts();
+        let (code, kind, text) = Source::new(&self).into_parts();
         code.map(i32::to_le_bytes).map(Vec::from).encode(out)?;
         out.push_byte(kind);
         text.encode(out)

@@ -33,7 +33,8 @@ const MOMENT: Duration = Duration::from_millis(100);
 pub(crate) struct Host {
     pub(super) socket: OwnedFd,
     /// The owner's pidfd. A process without one is forked by a template that
-    /// has one, or whose template has, and dies with it.
+    /// has one, or whose template has, and dies with it; or it was given away,
+    /// and nobody has taken it over yet.
     pub(super) owner: Option<OwnedFd>,
     pub(super) state: Option<State>,
     /// What the worker that it becomes is made of.
@@ -120,9 +121,10 @@ impl Host {
                     self.with_family(|family| family.discard(ids::decode(&frame.body)));
                 }
                 Kind::Reap => self.with_family(|family| family.look_at(frame.number)),
+                Kind::Give => self.give_away(),
                 Kind::Owner => {
-                    self.owner = frame.fds.into_iter().next();
                     if frame.number == NEW_OWNER {
+                        self.owner = frame.fds.into_iter().next();
                         self.with_family(Family::disown);
                     }
                     self.hello();
@@ -152,9 +154,14 @@ impl Host {
                 // The kernel says so, once, before it gives what the owner said
                 // before it closed.
                 Err(Trouble::Closed { unread: true }) => {}
-                // Whoever means to leave its workers running says `Close` first.
-                Err(Trouble::Closed { .. }) if !self.closing => fork::exit(0),
-                Err(Trouble::Closed { .. }) => self.deaf = true,
+                // The handle of a fork is gone, its workers run on: it ends when
+                // they have, or with its template.
+                Err(Trouble::Closed { .. }) if self.closing && self.owner.is_none() => {
+                    self.deaf = true;
+                }
+                // Of all others the owner keeps the socket as long as it lives
+                // and executes no other program.
+                Err(Trouble::Closed { .. }) => fork::exit(0),
                 Err(Trouble::NoRoom { kind, number }) => self.lost(kind, number),
                 // No memory for it, for one.
                 Err(Trouble::Os(call, error)) => {
@@ -198,6 +205,16 @@ impl Host {
             self.restock();
         }
         frame
+    }
+
+    /// Another owner will speak. Until then neither the end of this one nor that
+    /// of the template that forked this process may be its own: both may come
+    /// first. A process that nobody takes over ends with its socket.
+    fn give_away(&mut self) {
+        signal::live_on();
+        self.owner = None;
+        let head = Head::new(Kind::Done, 0);
+        let _ = link::send(self.socket(), head, &[], &[], true);
     }
 
     /// No more forks.

@@ -7,6 +7,9 @@ use super::{check, epoch, fail, poll::Deadline, profile};
 /// How long a thread that was joined may take to leave the kernel's list.
 const LEAVING: Duration = Duration::from_secs(1);
 
+/// How long a thread that was just started may take to give itself its name.
+const NAMING: Duration = Duration::from_millis(20);
+
 /// `PF_EXITING` of the kernel, in the flags of `/proc/PID/stat`.
 const EXITING: u64 = 4;
 
@@ -90,14 +93,23 @@ fn is_alone() -> bool {
     fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
 }
 
-/// The names of the threads other than the first.
+/// The names of the threads other than the first. A new one has the name of the
+/// thread that started it until it runs for the first time: it gets a moment.
 pub(crate) fn other_threads() -> Vec<String> {
-    let comm = |task: &Path| fs::read_to_string(task.join("comm")).ok();
-    let names = other_tasks(comm).unwrap_or_default();
-    names
-        .iter()
-        .map(|name| name.trim_end().to_owned())
-        .collect()
+    let comm = |task: &Path| {
+        let name = fs::read_to_string(task.join("comm")).ok()?;
+        Some(name.trim_end().to_owned())
+    };
+    let first = comm(Path::new("/proc/self"));
+    let until = Deadline::after(NAMING);
+    loop {
+        let names = other_tasks(comm).unwrap_or_default();
+        let is_new = |name: &String| Some(name) == first.as_ref();
+        if !names.iter().any(is_new) || until.passed() {
+            return names;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Whether all threads but the first are on their way out. Without /proc nobody

@@ -42,6 +42,14 @@ impl Ours {
         (identity(fd) == self.is).then_some(fd)
     }
 
+    /// Takes it out. What is left must not be used any more.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            fd: self.fd.take(),
+            is: self.is,
+        }
+    }
+
     /// What drop does, earlier. It must not be used any more.
     pub(crate) fn close(&mut self) {
         let is_open = self.still().is_some();

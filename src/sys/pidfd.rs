@@ -130,31 +130,48 @@ fn rusage(raw: &libc::rusage) -> Rusage {
     }
 }
 
-/// Takes the wait status of an ended process away, when it is a child of this
-/// one: no zombie of ours stays. `None` for any other process, which is left
-/// alone, and when somebody else in the program has taken it.
-pub(crate) fn collect(process: BorrowedFd<'_>) -> Option<i32> {
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
-    match waitid(Id::PIDFd(process), flags).ok()? {
-        WaitStatus::Exited(_, code) => Some(code << 8),
-        WaitStatus::Signaled(_, signal, core) => Some(signal as i32 | if core { 0x80 } else { 0 }),
-        _ => None,
+/// What [`collect`] has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Collected {
+    /// It has ended, with this wait status.
+    Status(i32),
+    /// It is a child of this process, and lives.
+    NotYet,
+    /// It is no child of this process, or somebody else has waited for it.
+    Stranger,
+}
+
+impl Collected {
+    pub(crate) fn status(self) -> Option<i32> {
+        match self {
+            Self::Status(status) => Some(status),
+            _ => None,
+        }
     }
 }
 
-/// [`collect`] for a child that was made without an exit signal, by its id, a
-/// moment after it closed its socket: it is at its end. The kernel looks only at
-/// children without that signal, so that no other child is ever meant.
-pub(crate) fn collect_silent(child: i32) {
-    const STEP: Duration = Duration::from_millis(1);
-    const STEPS: u32 = 20;
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WCLONE;
-    for _ in 0..STEPS {
-        match waitid(Id::Pid(Pid::from_raw(child)), flags) {
-            Ok(WaitStatus::StillAlive) => std::thread::sleep(STEP),
-            _ => return,
+/// Takes the wait status of an ended process away, when it is a child of this
+/// one: no zombie of ours stays. Any other process is left alone.
+pub(crate) fn collect(process: BorrowedFd<'_>) -> Collected {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+    match waitid(Id::PIDFd(process), flags) {
+        Ok(WaitStatus::Exited(_, code)) => Collected::Status(code << 8),
+        Ok(WaitStatus::Signaled(_, signal, core)) => {
+            Collected::Status(signal as i32 | if core { 0x80 } else { 0 })
         }
+        Ok(_) => Collected::NotYet,
+        Err(_) => Collected::Stranger,
     }
+}
+
+/// [`open`] for a child that was made without an exit signal, by its id, which is
+/// its own until it is waited for. The kernel looks only at children without
+/// that signal, so that no other child is ever meant. `None` when there is none.
+pub(crate) fn open_silent(child: i32) -> Option<OwnedFd> {
+    let flags =
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WCLONE;
+    waitid(Id::Pid(Pid::from_raw(child)), flags).ok()?;
+    open(child).ok()
 }
 
 /// Kills a child that was made without an exit signal, by its id. Any other process

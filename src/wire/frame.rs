@@ -50,6 +50,9 @@ pub(crate) enum Kind {
     /// To a process: start the program that the new process was told to become
     /// already. Otherwise as `Fork`.
     Program,
+    /// To a process: it is given away, and another owner will speak. Answered by
+    /// `Done`.
+    Give,
 
     /// From a process, first of all: its id as number, its own pidfd.
     Hello = 32,
@@ -74,7 +77,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Fork,
         Self::Spare,
         Self::Hurry,
@@ -87,6 +90,7 @@ impl Kind {
         Self::Forget,
         Self::Reap,
         Self::Discard,
+        Self::Give,
         Self::Owner,
         Self::Close,
         Self::Token,

@@ -6,6 +6,7 @@ mod command;
 #[cfg(feature = "confine")]
 mod confine;
 mod copies;
+mod ending;
 mod errors;
 mod foreign;
 mod give;

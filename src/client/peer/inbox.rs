@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::PoisonError,
+    time::Duration,
 };
 
 use super::{Hello, PATIENCE, Peer, lock};
@@ -22,6 +23,9 @@ use crate::{
 /// So many frames are still read when a wait is over: more than a socket holds
 /// by default. Whoever sends faster than that is not waited for.
 const QUEUE: usize = 1024;
+
+/// How long the report of a child that has ended may take.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// What has arrived and was not taken yet.
 #[derive(Debug, Default)]
@@ -267,9 +271,19 @@ impl Peer {
         lock(&self.inbox).fates.len()
     }
 
-    /// Whether handles of its children live.
-    pub(crate) fn has_children(&self) -> bool {
-        !lock(&self.inbox).fates.is_empty()
+    /// Whether children live that have handles. The report of one that has just
+    /// ended may need a moment: a child that lives is waited for as long.
+    pub(crate) fn has_live_children(&self) -> bool {
+        let all_ended = |inbox: &mut Inbox| {
+            let all = inbox.fates.values().all(Option::is_some);
+            all.then_some(())
+        };
+        let moment = Deadline::after(MOMENT);
+        // Of one that is gone nothing lives; that it is shows when it is asked.
+        matches!(
+            self.wait_for(moment, None, true, all_ended),
+            Ok(Waited::TimedOut)
+        )
     }
 
     /// Takes in what has been reported, so that it does not pile up.

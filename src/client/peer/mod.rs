@@ -3,7 +3,7 @@
 mod inbox;
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,14 +13,14 @@ use std::{
 
 use self::inbox::Inbox;
 pub(crate) use self::inbox::{Answer, Closed, Waited};
-use super::forks::Forks;
+use super::{ending, forks::Forks};
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     exit::Exit,
     sys::{
         epoch, fail, fork,
         ours::Ours,
-        pidfd,
+        pidfd::{self, Collected},
         poll::{Deadline, Want, poll},
         socket,
     },
@@ -115,6 +115,18 @@ impl Peer {
         })
     }
 
+    /// A child of this process, which it forked just now. Where there is no room
+    /// for its pidfd, that comes with its first word.
+    pub(crate) fn child(socket: OwnedFd, child: i32) -> Arc<Self> {
+        ending::look();
+        let peer = Self::new(socket, None);
+        if let Ok(pidfd) = pidfd::open(child) {
+            let (pid, pidfd) = (child.cast_unsigned(), Ours::new(pidfd));
+            let _ = peer.hello.set(Hello { pid, pidfd });
+        }
+        peer
+    }
+
     /// The early template, of this process id.
     pub(super) fn early(socket: Ours, child: i32) -> Arc<Self> {
         let peer = Self::new(socket, None);
@@ -159,7 +171,9 @@ impl Peer {
         let _ = pidfd::signal(born.as_fd(), libc::SIGKILL);
         let _ = poll([Want::read(&born)], Deadline::after(LAST));
         // A program that is the reaper of orphans has it as a child by now.
-        let status = pidfd::collect(born.as_fd()).or_else(|| pidfd::exit_status(born.as_fd()));
+        let status = pidfd::collect(born.as_fd())
+            .status()
+            .or_else(|| pidfd::exit_status(born.as_fd()));
         Some(Exit::new(Some(status?), None))
     }
 
@@ -169,6 +183,11 @@ impl Peer {
 
     pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was found dead, or has closed its socket.
+    fn is_gone(&self) -> bool {
+        self.is_dead() || lock(&self.inbox).closed.is_some()
     }
 
     /// Nothing more is asked of it.
@@ -406,7 +425,11 @@ impl Peer {
             Ok(Some(Fate::Ended { status, rusage })) => {
                 let exit = Exit::new(Some(status), Some(rusage));
                 let text = format!("the new process {exit} {when}");
-                Error::new(ErrorKind::Exit, text).with_exit(exit)
+                let kind = match exit.is_signal() {
+                    true => ErrorKind::Signal,
+                    false => ErrorKind::Exit,
+                };
+                Error::new(kind, text).with_exit(exit)
             }
             Ok(None) => Error::new(
                 ErrorKind::Protocol,
@@ -463,6 +486,48 @@ impl Peer {
 }
 
 impl Peer {
+    /// Collects what may be a child of this process, now or when it has ended:
+    /// one that this process has made, or that was handed to it because it is the
+    /// first of a container or a subreaper.
+    fn leave(&mut self) {
+        self.meet();
+        let hello = self.hello.take().map(|hello| hello.pidfd);
+        let early = || pidfd::open_silent(*self.child.get()?).map(Ours::new);
+        let Some(pidfd) = hello.or_else(early) else {
+            return;
+        };
+        // A template that was told to end stays until its workers have ended. The
+        // socket says to it that this program has not become another one.
+        let is_kept = self.origin.is_none() && self.has_no_more_forks();
+        // After the program has closed it nobody can ask.
+        let found = pidfd.still().map_or(Collected::Stranger, pidfd::collect);
+        match found {
+            Collected::Status(_) => {}
+            Collected::Stranger if !is_kept => {}
+            _ => ending::keep(pidfd, is_kept.then(|| self.socket.take())),
+        }
+    }
+
+    /// Waits for this process, which was told to end, if it is a child of this
+    /// one and nobody has a handle of its workers. It is collected when the last
+    /// handle is dropped.
+    pub(super) fn await_collection(&self, time: Duration) {
+        self.meet();
+        if let Some(Hello { pidfd, .. }) = self.known()
+            && self.children() == 0
+            && pidfd.still().map(pidfd::collect) == Some(Collected::NotYet)
+        {
+            let _ = poll([Want::read(pidfd)], Deadline::after(time));
+        }
+    }
+
+    /// Takes in its first word, if it has said it and nobody has asked.
+    fn meet(&self) {
+        if self.known().is_none() {
+            self.take_in(|frame| frame.is_some());
+        }
+    }
+
     /// Closes the socket: it has said the last word.
     pub(super) fn close(&mut self) {
         self.socket.close();
@@ -487,13 +552,14 @@ impl Drop for Peer {
         if let Some((origin, id)) = &self.origin {
             origin.forget(*id);
         }
-        match (self.known(), self.child.get()) {
-            (Some(hello), _) if self.origin.is_none() => {
-                hello.pidfd.still().and_then(pidfd::collect);
-            }
-            (None, Some(child)) => pidfd::collect_silent(*child),
-            _ => {}
+        // All others are their template's to collect. Whether that lives is asked
+        // only where something is wrong: most handles are dropped by a spawn.
+        let is_left =
+            |origin: &Arc<Self>| origin.is_gone() || (self.is_gone() && origin.has_ended());
+        if self.origin().is_none_or(is_left) {
+            self.leave();
         }
+        ending::look();
     }
 }
 

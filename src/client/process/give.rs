@@ -1,26 +1,38 @@
 //! Giving a process away, and taking it over.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use super::Process;
+use super::{Process, started::lost};
 use crate::{
-    client::{peer::Peer, template},
+    client::{
+        peer::{Answer, Peer, Waited, gone},
+        template,
+    },
     codec::Hand,
     error::{Error, Result},
     parcel::{Decoder, Encoder},
     sys::poll::Deadline,
-    wire::frame::NEW_OWNER,
+    wire::frame::{Head, Kind, NEW_OWNER},
 };
 
 impl<S> Process<S> {
     /// Gives the process away as a descriptor, for
     /// [`from_fd`](Process::from_fd) in this or in another process. (As an
-    /// argument to an entry a `Process` is given away like this by itself.)
+    /// argument or as the result of an entry a `Process` is given away like this
+    /// by itself.)
+    ///
+    /// From here on it depends neither on this program nor on the template that
+    /// forked it: both may end before it is taken over. It ends when the last copy
+    /// of the descriptor is closed and nobody has taken it over.
+    ///
+    /// Waits until the process exists and has taken note, at most 10 s or the
+    /// [`deadline`](Process::deadline).
     ///
     /// # Errors
     ///
     /// The process has live workers, whose exits are reported to this program;
-    /// or it has settings, which only this handle knows.
+    /// it has settings, which only this handle knows; it is gone, or does not
+    /// answer. Then it ends.
     ///
     /// # Examples
     ///
@@ -55,13 +67,28 @@ impl<S> Process<S> {
                  where it is run",
             ));
         }
-        if peer.has_children() {
+        if peer.has_live_children() {
             return Err(Error::invalid(
                 "a process that has live workers cannot be given away: fork it first",
             ));
         }
+        let deadline = self.until(template::PATIENCE);
         // Its first words are for this program.
-        peer.hello(self.until(template::PATIENCE))?;
+        let pidfd = peer.hello(deadline)?.pidfd.as_fd();
+        // Before its socket leaves: this program may end at once, and others
+        // with it.
+        peer.mark_told();
+        peer.send(Head::new(Kind::Give, 0), &[], &[], deadline)
+            .map_err(|trouble| lost(peer, trouble, "giving a process away", deadline))?;
+        match peer.answer(deadline, pidfd)? {
+            Waited::Got(Answer::Done) => {}
+            Waited::Got(Answer::Failed(failure)) => return Err(failure.into_error()),
+            Waited::TimedOut => {
+                let text = "the process did not answer before the deadline and is not given away";
+                return Err(Error::timeout(text));
+            }
+            _ => return Err(gone()),
+        }
         let fd = peer.socket().try_clone_to_owned();
         let fd = fd.map_err(|error| Error::os("duplicating a process's socket failed", error))?;
         // Not ended: somebody else has it.
@@ -71,6 +98,9 @@ impl<S> Process<S> {
 
     /// Takes over a process that [`into_fd`](Self::into_fd) gave away. That it
     /// holds a value of type `S` is checked when a task needs it.
+    ///
+    /// It stays what it is, a template: what it is told to run or to preload runs
+    /// in a fork of it, which has another process id. It ends with this program.
     ///
     /// Waits until the process has answered, at most 10 s.
     ///
@@ -87,7 +117,7 @@ impl<S> Process<S> {
     }
 }
 
-/// As an argument, a process is given away.
+/// In an argument or a result, a process is given away.
 impl<S> Hand for Process<S> {
     fn encode(self, out: &mut Encoder) -> Result<()> {
         out.push_fd(self.into_fd()?);

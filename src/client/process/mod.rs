@@ -76,6 +76,21 @@ impl Lease {
         }
     }
 
+    /// The process that is told to run or to preload something: this one, if a
+    /// template of this program forked it and it dies with that.
+    ///
+    /// One that was taken over, or is a copy of the program, looks at its owner,
+    /// and only a template does. So it stays one, until its fork has ended.
+    fn worker(self, deadline: Deadline) -> Result<Self> {
+        let peer = self.peer();
+        if peer.origin().is_some() {
+            return Ok(self);
+        }
+        let fork = peer.fork_now(deadline)?;
+        fork.limit_stock(peer.stock_limit());
+        Ok(Self(Some(fork)))
+    }
+
     fn release(mut self) -> Arc<Peer> {
         match self.0.take() {
             Some(peer) => peer,

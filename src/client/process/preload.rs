@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, os::fd::AsFd, time::Duration};
 
 use super::{
-    Process,
+    Lease, Process,
     settings::lend,
     started::{lost, send_load},
 };
@@ -67,20 +67,30 @@ impl<S> Process<S> {
     pub fn preload<T, K: RunsIn<S>>(self, preload: Preload<T, K>) -> Result<Process<T>> {
         let load = preload.load();
         let deadline = self.until(PRELOAD);
-        self.load(load, deadline)
+        let lease = self
+            .lease
+            .preloaded(load, deadline)
             .map_err(|error| error.with_entry(load.entry.path()))?;
         Ok(Process {
             patience: self.patience,
             settings: self.settings,
-            lease: self.lease,
+            lease,
             state: PhantomData,
         })
     }
+}
+
+impl Lease {
+    fn preloaded(self, load: &Load, deadline: Deadline) -> Result<Self> {
+        load.check()?;
+        self.peer().check_epoch()?;
+        let lease = self.worker(deadline)?;
+        lease.load(load, deadline)?;
+        Ok(lease)
+    }
 
     fn load(&self, load: &Load, deadline: Deadline) -> Result<()> {
-        load.check()?;
         let peer = self.peer();
-        peer.check_epoch()?;
         peer.discard_stock();
         peer.mark_told();
         // Settings are a worker's.

@@ -60,10 +60,12 @@ impl<S> Process<S> {
         let peer = lease.peer();
         peer.check_epoch().map_err(named)?;
         peer.discard_stock();
-        if peer.has_children() {
+        if peer.has_live_children() {
             let text = "a process that has live workers cannot run an entry: fork it first";
             return Err(named(Error::invalid(text)));
         }
+        let lease = lease.worker(deadline).map_err(named)?;
+        let peer = lease.peer();
         let ends = Ends::make(&mut settings).map_err(named)?;
         let is_prepared = !settings.is_empty() || hooks::has(When::Worker);
         let mut started = Started {

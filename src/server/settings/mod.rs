@@ -105,10 +105,13 @@ fn is_detached(settings: &Settings) -> bool {
 }
 
 fn failure(setting: &Setting, error: &io::Error) -> Failure {
+    // A NUL in a string, which the kernel is not even asked about.
+    let is_invalid = error.kind() == io::ErrorKind::InvalidInput;
+    let code = error.raw_os_error().or(is_invalid.then_some(libc::EINVAL));
     Failure {
         kind: ErrorKind::Setting,
         unstarted: true,
-        code: error.raw_os_error().unwrap_or(0),
+        code: code.unwrap_or(0),
         text: match error.raw_os_error() {
             Some(_) => format!("{setting} failed in the new process"),
             None => format!("{setting} failed in the new process: {error}"),
