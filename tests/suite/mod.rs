@@ -1,5 +1,6 @@
 //! What must hold with either kind of template.
 
+mod beside_std;
 mod bytes;
 mod channel;
 mod command;
