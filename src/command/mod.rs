@@ -21,7 +21,7 @@ use crate::{
     settings::{
         Capability, Cgroup, INHERIT, IoPriority, Namespaces, Resource, Scheduler, Stdio, What,
     },
-    sys::fd,
+    sys::{environment::own_status, fd},
     task::Task,
 };
 
@@ -264,15 +264,17 @@ impl Command {
             }
         }
         let (streams, lent): (Vec<_>, Vec<_>) = lent.into_iter().unzip();
+        let status = own_status();
         let task = program::task(Wanted {
             name: &self.program,
             arg0: self.arg0.as_ref().unwrap_or(&self.program),
             args: &self.args,
             fds: &self.fds,
+            signals: status.signals,
             streams: &streams,
             before: &self.before,
         });
-        let process = process.surroundings_of_program()?;
+        let process = process.surroundings_of_program(status.umask)?;
         let worker = if self.before.is_empty() && process.is_plain() {
             process.launch(&task, &lent)
         } else {

@@ -63,9 +63,21 @@ fn what_is_said_and_what_is_not() {
         let none = child.stdin.is_none() && child.stdout.is_none() && child.stderr.is_none();
         Ok(format!("{none} {}", how(child.wait()?)))
     });
-    same!("nothing else is open", {
-        Ok(all_of(&Command::new("ls").arg("/proc/self/fd").output()?))
-    });
+    // A copy without close-on-exec, as C libraries make them.
+    let open = nix::unistd::dup(std::io::stdin()).unwrap();
+    let show = [format!("/proc/self/fd/{}", open.as_raw_fd())];
+    differs!(
+        "a descriptor that is open for programs",
+        "descriptors are exactly 0, 1, 2 and those given by `fd`",
+        (|| Ok(how(std::process::Command::new("test")
+            .arg("-e")
+            .args(&show)
+            .status()?)))(),
+        (|| Ok(how(zygote::Command::new("test")
+            .arg("-e")
+            .args(&show)
+            .status()?)))()
+    );
 }
 
 /// What a program finds at the numbers that are given to `Command` as pipes or

@@ -11,7 +11,7 @@ use crate::{
         Namespaces, Settings,
         environment::{self, WHOLE},
     },
-    sys::environment::{own_dir, own_umask},
+    sys::environment::own_dir,
 };
 
 impl Process<()> {
@@ -50,13 +50,13 @@ impl Process<()> {
 
     /// The environment, the directory, the umask and the process group that the
     /// program has now, where nothing else was said.
-    pub(crate) fn surroundings_of_program(mut self) -> Result<Self> {
+    pub(crate) fn surroundings_of_program(mut self, umask: Option<u32>) -> Result<Self> {
         let said: Vec<_> = self.settings.of(What::Environment).cloned().collect();
         if let Some(whole) = environment::whole(env::vars_os(), &said) {
             self = self.set(Setting::new(What::Environment).number(WHOLE).text(whole));
         }
         if !self.says(What::Umask)
-            && let Some(mask) = own_umask()
+            && let Some(mask) = umask
         {
             self = self.umask(mask);
         }
