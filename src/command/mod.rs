@@ -36,17 +36,36 @@ use crate::{
 /// (`ps`: `zygote: launcher of PID`). It starts one after the other. Everything
 /// else is done by a process that is forked for it.
 ///
-/// As with std's, the program inherits the environment, the directory, the umask
-/// and the standard streams that this program has at the time of the spawn, and
-/// is looked for in `PATH`. Its descriptors are exactly 0, 1, 2 and those
-/// [given](Self::fd); signals are as a shell leaves them. Limits, user, root and
-/// namespaces are the template's: a program that changes its own after the start
-/// says so by [`renew_template`](crate::renew_template). (So is the umask where
-/// there is no `/proc`.) All settings of a [`Process`] can be used.
+/// As with std's, the program inherits what this program has at the time of the
+/// spawn: environment, directory, umask, standard streams, process group, session,
+/// ignored signals and the signals that the calling thread blocks. A relative
+/// directory is one of this program's directory, and a name without a slash is
+/// looked for in the `PATH` that the program gets. All settings of a [`Process`]
+/// can be used.
 ///
-/// Unlike std's, the child ends when this program does, however it ends, unless
-/// it is [`detached`](Self::detached); and dropping the [`Child`] leaves no
-/// zombie.
+/// # Differences from std's
+///
+/// - The child ends when this program does, however it ends, unless it is
+///   [`detached`](Self::detached).
+/// - It is a child of the template. This program gets no SIGCHLD for it and no
+///   zombie, and its `waitpid` does not see it.
+/// - Its descriptors are exactly 0, 1, 2 and those [given](Self::fd), close-on-exec
+///   or not. A standard stream that is closed in this program is `/dev/null` there,
+///   so that no file which the child opens becomes a stream.
+/// - Limits, priorities, processors, user, root, namespaces and cgroup are the
+///   template's. A program that changes its own after the start says so by
+///   [`renew_template`](crate::renew_template). So are the umask and the ignored
+///   signals where there is no `/proc`, and then no signal is blocked.
+/// - A program that calls `setsid` after its template began gets a new default
+///   template with its next `Command`, as by `renew_template`, since only a process
+///   of that session can start others in it. Where none can be had, the spawn is an
+///   error; [`session`](Self::session) and [`process_group`](Self::process_group)
+///   need none.
+/// - A variable whose name is empty or has a `=` is an error.
+/// - A file that is no program is always an error (`ENOEXEC`). Where std must fork,
+///   and the C library is glibc, it gives such a file to a shell.
+/// - [`pre_exec`](Self::pre_exec) takes a task, not a closure. There is no `exec` and
+///   there are no `get_…` methods.
 ///
 /// # Examples
 ///

@@ -23,6 +23,7 @@ mod raw;
 mod resources;
 mod settings;
 mod stock;
+mod streams_in_waits;
 mod surroundings;
 mod templates;
 #[cfg(feature = "tokio")]

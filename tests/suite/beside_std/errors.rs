@@ -82,6 +82,7 @@ fn what_is_not_there() {
 }
 
 #[test]
+#[allow(unsafe_code, reason = "std's `pre_exec` is")]
 fn files_that_are_no_programs() {
     let _limit = watchdog(60);
     let dir = tempfile::tempdir().unwrap();
@@ -115,6 +116,19 @@ fn files_that_are_no_programs() {
     same!("a script without a first line", {
         Ok(all_of(&Command::new(&no_line).output()?))
     });
+    #[cfg(target_env = "gnu")]
+    {
+        use std::os::unix::process::CommandExt;
+        let mut forked = std::process::Command::new(&no_line);
+        differs!(
+            "the same, after a step before it",
+            "a file that is no program is always an error; std's is given to a shell where \
+             std must fork and the C library is glibc",
+            // SAFETY: it does nothing.
+            (|| Ok(all_of(&unsafe { forked.pre_exec(|| Ok(())) }.output()?)))(),
+            (|| Ok(all_of(&zygote::Command::new(&no_line).nice(0).output()?)))()
+        );
+    }
     same!("an empty file", {
         Ok(all_of(&Command::new(&empty).output()?))
     });

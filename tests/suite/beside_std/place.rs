@@ -4,12 +4,17 @@
 use std::{fs::File, os::fd::AsRawFd};
 
 use nix::{
+    sched::{CloneFlags, unshare},
     sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask},
     unistd::{Pid, getpgrp, getsid, setpgid, setsid},
 };
 
+use zygote::Capability;
+
 use super::{all_of, differs, same};
-use crate::util::{alone, watchdog};
+use crate::util::{alone, may, missing, watchdog};
+
+const PARENT: &str = "echo $PPID";
 
 /// The template begins, if it has not yet.
 fn begin() {
@@ -95,8 +100,58 @@ fn the_session_of_now() {
         assert_ne!(getsid(None).unwrap(), before);
         same_place!("a session of its own");
         same_place!("a session of its own, once more");
+        differs!(
+            "the parent",
+            "a program is a child of its template: no SIGCHLD and no `waitpid` of this one's",
+            (|| Ok(all_of(
+                &std::process::Command::new("sh")
+                    .args(["-c", PARENT])
+                    .output()?
+            )))(),
+            (|| Ok(all_of(
+                &zygote::Command::new("sh").args(["-c", PARENT]).output()?
+            )))()
+        );
         // What was started before goes on, and its handle works.
         assert!(old.try_wait().unwrap().is_none());
+    });
+}
+
+#[zygote::entry]
+fn session() -> i32 {
+    getsid(None).unwrap().as_raw()
+}
+
+#[test]
+fn a_session_that_cannot_have_a_template() {
+    let _limit = watchdog(60);
+    if missing("the right to make namespaces", may(Capability::SysAdmin)) {
+        return;
+    }
+    alone(|| {
+        begin();
+        let before = session::spawn().unwrap().join().unwrap();
+        setsid().unwrap();
+        // A template that is executed now would be the first of its namespace.
+        unshare(CloneFlags::CLONE_NEWPID).unwrap();
+        for mut command in [zygote::Command::new("true"), zygote::Command::new("true")] {
+            let error = command.nice(0).status().unwrap_err();
+            assert!(error.is_invalid() && error.is_unstarted(), "{error:?}");
+            let text = error.to_string();
+            assert!(
+                text.contains("setsid") && text.contains("session()"),
+                "{text}"
+            );
+        }
+        // The template is not given up for it.
+        assert!(
+            zygote::Command::new("true")
+                .session()
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(session::spawn().unwrap().join().unwrap(), before);
     });
 }
 
