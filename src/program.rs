@@ -18,6 +18,7 @@ use crate::{
     sys::{
         exec::{self, Program},
         fork,
+        signal::{self, Signals},
     },
     task::{Anywhere, Task},
 };
@@ -42,6 +43,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) args: &'a [OsString],
     /// Which descriptors it finds at which numbers.
     pub(crate) fds: &'a [(i32, Arc<OwnedFd>)],
+    /// Which signals it finds blocked and ignored, if not the template's.
+    pub(crate) signals: Option<Signals>,
     /// The streams that are passed with the task, behind everything else.
     pub(crate) streams: &'a [i32],
     /// What the process runs before.
@@ -51,6 +54,13 @@ pub(crate) struct Wanted<'a> {
 /// The task that becomes the program.
 pub(crate) fn task(wanted: Wanted<'_>) -> Task<(), Anywhere> {
     let encode = |out: &mut Encoder| {
+        if let Some(Signals { blocked, ignored }) = wanted.signals {
+            out.push_byte(1);
+            out.push_bytes(&blocked.to_le_bytes());
+            out.push_bytes(&ignored.to_le_bytes());
+        } else {
+            out.push_byte(0);
+        }
         for number in wanted.streams {
             push_number(out, *number);
         }
@@ -95,14 +105,14 @@ fn push_fd(out: &mut Encoder, fd: &OwnedFd) -> Result<()> {
 }
 
 fn run(call: &mut Call) -> Result<()> {
-    let (streams, before, program) = decode(call.args())?;
-    place(&streams)?;
-    drop(streams);
+    let (mut plan, before) = decode(call.args())?;
+    plan.prepare()?;
+    plan.streams.clear();
     let is_first = before.is_empty();
     for (entry, call) in before {
         run_before(entry, call)?;
     }
-    let error = failed(&program, program.replace_this());
+    let error = plan.replace_this();
     // After a task that ran before it is not safe to try again.
     Err(if is_first { error.unstarted() } else { error })
 }
@@ -110,16 +120,17 @@ fn run(call: &mut Call) -> Result<()> {
 /// What [`task`] has put together, in a process that starts programs and goes on:
 /// then nothing runs before.
 pub(crate) fn plan(input: &mut Decoder) -> Result<Plan> {
-    let (streams, before, program) = decode(input)?;
+    let (plan, before) = decode(input)?;
     match before.is_empty() {
-        true => Ok(Plan { streams, program }),
+        true => Ok(plan),
         false => Err(Error::invalid("a task where there can be none")),
     }
 }
 
-/// A program and its standard streams, as far as they are passed with it.
+/// A program, and what it finds that is passed with it.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    signals: Option<Signals>,
     streams: Streams,
     program: Program,
 }
@@ -127,18 +138,41 @@ pub(crate) struct Plan {
 impl Plan {
     /// In the new process: becomes the program, or says why that cannot be.
     pub(crate) fn carry_out(&self) -> Error {
-        let error = match place(&self.streams) {
-            Ok(()) => failed(&self.program, self.program.replace_this()),
-            Err(error) => error,
-        };
-        error.unstarted()
+        let prepared = self.prepare();
+        prepared
+            .err()
+            .unwrap_or_else(|| self.replace_this())
+            .unstarted()
+    }
+
+    fn prepare(&self) -> Result<()> {
+        exec::place(&self.streams)
+            .map_err(|error| Error::os("passing a standard stream failed", error).unstarted())?;
+        if let Some(signals) = self.signals {
+            signal::ignore(signals.ignored);
+        }
+        Ok(())
+    }
+
+    fn replace_this(&self) -> Error {
+        let blocked = self.signals.map_or(0, |signals| signals.blocked);
+        let error = self.program.replace_this(blocked);
+        let name = self.program.name().display();
+        Error::os(format!("executing `{name}` failed"), error)
     }
 }
 
 type Streams = Vec<(i32, OwnedFd)>;
 type Before = Vec<(&'static Entry, Call)>;
 
-fn decode(input: &mut Decoder) -> Result<(Streams, Before, Program)> {
+fn decode(input: &mut Decoder) -> Result<(Plan, Before)> {
+    let signals = match input.take_byte()? {
+        0 => None,
+        _ => Some(Signals {
+            blocked: u64::from_le_bytes(take_array(input)?),
+            ignored: u64::from_le_bytes(take_array(input)?),
+        }),
+    };
     let streams = take_list(input, take_number)?;
     let fds = take_list(input, |input| Ok((take_number(input)?, input.take_fd()?)))?;
     let before = take_list(input, take_task)?;
@@ -151,19 +185,12 @@ fn decode(input: &mut Decoder) -> Result<(Streams, Before, Program)> {
     let program = program.map_err(|error| {
         Error::os("duplicating a program's descriptor failed", error).unstarted()
     })?;
-    Ok((streams, before, program))
-}
-
-fn failed(program: &Program, error: io::Error) -> Error {
-    Error::os(
-        format!("executing `{}` failed", program.name().display()),
-        error,
-    )
-}
-
-fn place(streams: &Streams) -> Result<()> {
-    exec::place(streams)
-        .map_err(|error| Error::os("passing a standard stream failed", error).unstarted())
+    let plan = Plan {
+        signals,
+        streams,
+        program,
+    };
+    Ok((plan, before))
 }
 
 fn take_list<T>(

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::Result,
     phase, start,
-    sys::{epoch, poll::Deadline},
+    sys::{epoch, place, poll::Deadline},
 };
 
 /// The template of one process. A copy of the process, by a fork of the
@@ -156,6 +156,37 @@ pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<P
     default()?.fork_now(deadline)
 }
 
+/// The process group that this program is in, if that is not its template's. A
+/// template that is in another session can put nothing into that group: then one
+/// that begins now takes its place.
+pub(super) fn other_group() -> Result<Option<i32>> {
+    let template = default()?;
+    // Who makes a session gets a new group, so one look is enough as a rule.
+    let other = |pid| place::group_unlike(pid).map(|group| (pid, group));
+    let Some((pid, group)) = template.pid().and_then(other) else {
+        return Ok(None);
+    };
+    if !template.is_numbered_here() {
+        return Ok(None);
+    }
+    if place::shares_session(pid).unwrap_or(true) {
+        return Ok(Some(group));
+    }
+    let new = execute().map_err(|error| {
+        error.context(
+            "the program has made a session of its own (setsid) since its template began, and \
+             cannot have a template in it; ask for `session()`, or use `Process` as it is",
+        )
+    })?;
+    let _nobody = nobody_asking();
+    let unused = exchange(&template, OnceCell::with_value(new));
+    if let Some(unused) = unused.into_inner() {
+        // Another thread was first.
+        unused.end();
+    }
+    Ok(None)
+}
+
 /// Gives the default template up. The next spawn gets a new one, executed with
 /// the environment, the directory, the limits and the rights that the program
 /// has then. For a program that has given up rights which its template still
@@ -201,16 +232,24 @@ pub fn renew_template() {
 
 /// The next one to ask for the default template gets a new one.
 fn replace(dead: &Arc<Peer>) {
+    exchange(dead, OnceCell::new());
+}
+
+/// Puts another default template in the place of this one, and gives this one up.
+/// If it is not the default one any more, the other comes back.
+fn exchange(old: &Arc<Peer>, new: OnceCell<Arc<Peer>>) -> OnceCell<Arc<Peer>> {
     let mut cell = current()
         .cell
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if cell.get().is_some_and(|held| Arc::ptr_eq(held, dead)) {
-        *cell = Arc::default();
-        drop(cell);
-        launcher::give_up_fork_of(dead);
-        dead.end();
+    if cell.get().is_none_or(|held| !Arc::ptr_eq(held, old)) {
+        return new;
     }
+    *cell = Arc::new(new);
+    drop(cell);
+    launcher::give_up_fork_of(old);
+    old.end();
+    OnceCell::new()
 }
 
 #[cfg(feature = "exec")]

@@ -8,7 +8,8 @@ use crate::{
     sys::poll::{Deadline, poll_many},
 };
 
-/// Waits until one of the workers has exited; gives its place. `None` when the
+/// Waits until one of the workers has exited; gives its place. As every wait it
+/// closes a piped stdin that was not taken. `None` when the
 /// deadline passes first; no deadline waits for ever. Without workers it
 /// returns `None` at once.
 ///
@@ -37,7 +38,8 @@ pub fn wait_any<'w, R: 'w>(
     workers: impl IntoIterator<Item = &'w Worker<R>>,
     deadline: Option<Instant>,
 ) -> Result<Option<usize>> {
-    let pidfds: Vec<_> = workers.into_iter().map(AsFd::as_fd).collect();
+    let workers = workers.into_iter().inspect(|worker| worker.close_stdin());
+    let pidfds: Vec<_> = workers.map(AsFd::as_fd).collect();
     if pidfds.is_empty() {
         return Ok(None);
     }

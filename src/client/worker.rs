@@ -4,13 +4,13 @@ use std::{
     fmt,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     process::{ChildStderr, ChildStdin, ChildStdout},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use super::{
     ending,
-    peer::{Answer, Closed, Hello, Peer, Waited},
+    peer::{Answer, Closed, Hello, Peer, Waited, lock},
     process::settings::Ends,
     tree::Tree,
 };
@@ -35,8 +35,12 @@ const DETACH: Duration = Duration::from_secs(1);
 /// reaps it. When the program ends, however it ends, its workers are killed
 /// within milliseconds, unless they were [detached](Self::detach).
 ///
-/// All methods but [`join`](Self::join) and [`detach`](Self::detach) take
-/// `&self` and may be called from several threads. As a descriptor it is the
+/// Each wait first closes a piped stdin that was not taken, so that a worker which
+/// reads it sees the end; [`try_wait`](Self::try_wait) does not. What a worker
+/// writes to pipes is for you to read, or it waits when they are full.
+///
+/// `wait`, `kill`, `signal` and their kin take `&self` and may be called from
+/// several threads. As a descriptor it is the
 /// worker's pidfd: readable once the worker has exited, so that any event loop
 /// can wait for it.
 ///
@@ -61,6 +65,8 @@ pub struct Worker<R> {
     peer: Arc<Peer>,
     entry: &'static str,
     decode: fn(&mut Decoder) -> Result<R>,
+    /// Apart from the other ends: a wait, which may be any thread's, closes it.
+    stdin: Mutex<Option<ChildStdin>>,
     ends: Ends,
     tree: Tree,
     exit: OnceLock<Exit>,
@@ -75,13 +81,14 @@ impl<R> Worker<R> {
         peer: Arc<Peer>,
         entry: &'static str,
         decode: fn(&mut Decoder) -> Result<R>,
-        ends: Ends,
+        mut ends: Ends,
         tree: Tree,
     ) -> Self {
         Self {
             peer,
             entry,
             decode,
+            stdin: Mutex::new(ends.stdin.take()),
             ends,
             tree,
             exit: OnceLock::new(),
@@ -113,10 +120,16 @@ impl<R> Worker<R> {
     }
 
     /// The program's end of the worker's [piped](crate::Stdio::piped) stdin;
-    /// once. [`join`](Self::join) drops it first, so that the worker sees the
-    /// end.
+    /// once. The first wait closes one that was not taken.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
-        self.ends.stdin.take()
+        let stdin = self.stdin.get_mut();
+        stdin.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Nobody can write to it any more: its reader must see the end, or the wait
+    /// has none.
+    pub(super) fn close_stdin(&self) {
+        drop(lock(&self.stdin).take());
     }
 
     /// The program's end of the worker's [piped](crate::Stdio::piped) stdout;
@@ -142,7 +155,7 @@ impl<R> Worker<R> {
     /// result; the arguments or the result could not be decoded; the template
     /// died, and the worker with it.
     pub fn join(mut self) -> Result<R> {
-        drop(self.take_stdin());
+        self.close_stdin();
         match self.outcome(Deadline::NEVER)? {
             Some(result) => Ok(result),
             None => unreachable!("a wait without a deadline ends with an outcome"),
@@ -150,7 +163,8 @@ impl<R> Worker<R> {
     }
 
     /// [`join`](Self::join), but for this long; `None` when there is no outcome
-    /// by then. May be called again.
+    /// by then. May be called again. However short the wait is, it closes a piped
+    /// stdin that was not taken.
     ///
     /// # Errors
     ///
@@ -173,6 +187,7 @@ impl<R> Worker<R> {
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>> {
+        self.close_stdin();
         self.outcome(Deadline::after(timeout))
     }
 
@@ -244,13 +259,14 @@ impl<R> Worker<R> {
     ///
     /// A system call failed, or the handle is from before a fork.
     pub fn wait(&self) -> Result<Exit> {
+        self.close_stdin();
         match self.exit(Deadline::NEVER)? {
             Some(exit) => Ok(exit),
             None => unreachable!("a wait without a deadline ends with an exit"),
         }
     }
 
-    /// [`wait`](Self::wait) that does not wait.
+    /// [`wait`](Self::wait) that does not wait, and closes nothing.
     ///
     /// # Errors
     ///
@@ -265,6 +281,7 @@ impl<R> Worker<R> {
     ///
     /// As `wait`.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Exit>> {
+        self.close_stdin();
         self.exit(Deadline::after(timeout))
     }
 

@@ -16,7 +16,10 @@ use crate::{
 
 /// A program that was started, as `std::process::Child`.
 ///
-/// Unlike std's: all waits take `&self` and there is one with a deadline; it is
+/// Each wait but [`try_wait`](Self::try_wait) first closes a piped stdin that was not
+/// taken, as std's `wait` does.
+///
+/// Unlike std's: there is a wait with a deadline; it is
 /// signalled by its pidfd, never another process that has the same id; a handle
 /// that is dropped leaves no zombie. As a descriptor it is the pidfd.
 ///
@@ -64,17 +67,17 @@ impl Child {
         self.worker.id()
     }
 
-    /// Waits until it has ended. A piped stdin should be dropped before.
+    /// Closes a piped stdin that was not taken, and waits until it has ended.
     ///
     /// # Errors
     ///
     /// How it ended cannot be known, because its template died (before Linux
     /// 6.15); a system call failed; the handle is from before a fork.
-    pub fn wait(&self) -> Result<ExitStatus> {
-        known(self.worker.wait()?)
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        known(self.exit()?)
     }
 
-    /// [`wait`](Self::wait) that does not wait.
+    /// [`wait`](Self::wait) that does not wait, and closes nothing.
     ///
     /// # Errors
     ///
@@ -88,16 +91,18 @@ impl Child {
     /// # Errors
     ///
     /// As `wait`.
-    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<ExitStatus>> {
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<ExitStatus>> {
+        drop(self.stdin.take());
         self.worker.wait_timeout(timeout)?.map(known).transpose()
     }
 
-    /// How it ended and what it used; waits for that.
+    /// [`wait`](Self::wait), and says what it used as well.
     ///
     /// # Errors
     ///
     /// A system call failed, or the handle is from before a fork.
-    pub fn exit(&self) -> Result<Exit> {
+    pub fn exit(&mut self) -> Result<Exit> {
+        drop(self.stdin.take());
         self.worker.wait()
     }
 

@@ -18,11 +18,10 @@ use crate::{
     client::Process,
     error::Result,
     program::{self, Wanted},
-    settings::{
-        Capability, Cgroup, INHERIT, IoPriority, Namespaces, Resource, Scheduler, Stdio, What,
-    },
-    sys::fd,
+    settings::{Capability, Cgroup, IoPriority, Namespaces, Resource, Scheduler, Stdio, What},
+    sys::environment::own_status,
     task::Task,
+    wire::frame::streams,
 };
 
 /// Starts another program, as `std::process::Command` does, but from the
@@ -36,17 +35,36 @@ use crate::{
 /// (`ps`: `zygote: launcher of PID`). It starts one after the other. Everything
 /// else is done by a process that is forked for it.
 ///
-/// As with std's, the program inherits the environment, the directory, the umask
-/// and the standard streams that this program has at the time of the spawn, and
-/// is looked for in `PATH`. Its descriptors are exactly 0, 1, 2 and those
-/// [given](Self::fd); signals are as a shell leaves them. Limits, user, root and
-/// namespaces are the template's: a program that changes its own after the start
-/// says so by [`renew_template`](crate::renew_template). (So is the umask where
-/// there is no `/proc`.) All settings of a [`Process`] can be used.
+/// As with std's, the program inherits what this program has at the time of the
+/// spawn: environment, directory, umask, standard streams, process group, session,
+/// ignored signals and the signals that the calling thread blocks. A relative
+/// directory is one of this program's directory, and a name without a slash is
+/// looked for in the `PATH` that the program gets. All settings of a [`Process`]
+/// can be used.
 ///
-/// Unlike std's, the child ends when this program does, however it ends, unless
-/// it is [`detached`](Self::detached); and dropping the [`Child`] leaves no
-/// zombie.
+/// # Differences from std's
+///
+/// - The child ends when this program does, however it ends, unless it is
+///   [`detached`](Self::detached).
+/// - It is a child of the template. This program gets no SIGCHLD for it and no
+///   zombie, and its `waitpid` does not see it.
+/// - Its descriptors are exactly 0, 1, 2 and those [given](Self::fd), close-on-exec
+///   or not. A standard stream that is closed in this program is `/dev/null` there,
+///   so that no file which the child opens becomes a stream.
+/// - Limits, priorities, processors, user, root, namespaces and cgroup are the
+///   template's. A program that changes its own after the start says so by
+///   [`renew_template`](crate::renew_template). So are the umask and the ignored
+///   signals where there is no `/proc`, and then no signal is blocked.
+/// - A program that calls `setsid` after its template began gets a new default
+///   template with its next `Command`, as by `renew_template`, since only a process
+///   of that session can start others in it. Where none can be had, the spawn is an
+///   error; [`session`](Self::session) and [`process_group`](Self::process_group)
+///   need none.
+/// - A variable whose name is empty or has a `=` is an error.
+/// - A file that is no program is always an error (`ENOEXEC`). Where std must fork,
+///   and the C library is glibc, it gives such a file to a shell.
+/// - [`pre_exec`](Self::pre_exec) takes a task, not a closure. There is no `exec` and
+///   there are no `get_…` methods.
 ///
 /// # Examples
 ///
@@ -250,33 +268,31 @@ impl Command {
     /// Starts the program with these streams where nothing was said about them.
     fn start(&self, default: impl Fn(What) -> Stdio) -> Result<Child> {
         let mut process = self.process.redraft();
-        let mut lent = Vec::new();
-        for (number, what) in (0..).zip([What::Stdin, What::Stdout, What::Stderr]) {
-            if process.stream_is(what, None) {
+        for what in [What::Stdin, What::Stdout, What::Stderr] {
+            if process.says_nothing_of(what) {
                 process = process.stream(what, default(what));
             }
-            // One that is closed here is closed, in effect, there.
-            if process.stream_is(what, Some(INHERIT)) {
-                match fd::lend(number) {
-                    Ok(fd) => lent.push((number, fd)),
-                    Err(_) => process = process.stream(what, Stdio::null()),
-                }
-            }
         }
-        let (streams, lent): (Vec<_>, Vec<_>) = lent.into_iter().unzip();
+        let status = own_status();
+        let process = process.surroundings_of_program(status.umask)?;
+        let is_launched = self.before.is_empty() && process.is_plain();
+        // Those of a fork come with its task, as any worker's.
+        let (flags, lent) = match is_launched {
+            true => process.lend(),
+            false => Default::default(),
+        };
         let task = program::task(Wanted {
             name: &self.program,
             arg0: self.arg0.as_ref().unwrap_or(&self.program),
             args: &self.args,
             fds: &self.fds,
-            streams: &streams,
+            signals: status.signals,
+            streams: &streams::of(flags).collect::<Vec<_>>(),
             before: &self.before,
         });
-        let process = process.surroundings_of_program()?;
-        let worker = if self.before.is_empty() && process.is_plain() {
-            process.launch(&task, &lent)
-        } else {
-            process.realize()?.execute(&task, &lent)
+        let worker = match is_launched {
+            true => process.launch(&task, &lent),
+            false => process.realize()?.execute(&task),
         };
         worker.map(Child::new)
     }

@@ -15,7 +15,7 @@ use nix::{
     sys::stat::{Mode, fstat, umask as set_umask},
 };
 
-use super::{check, place::open_dir};
+use super::{check, place::open_dir, signal::Signals};
 
 fn string(bytes: &[u8]) -> io::Result<CString> {
     Ok(CString::new(bytes)?)
@@ -106,17 +106,43 @@ pub(crate) fn umask(mask: u32) {
     set_umask(Mode::from_bits_truncate(mask));
 }
 
-/// The calling thread's mask, which nothing but `/proc` tells without changing
-/// it.
-pub(crate) fn own_umask() -> Option<u32> {
-    const KEY: &[u8] = b"\nUmask:\t";
-    // It stands behind the name.
-    let mut start = [0; 128];
-    let length = File::open("/proc/thread-self/status").and_then(|mut file| file.read(&mut start));
-    let text = &start[..length.ok()?];
-    let at = text.windows(KEY.len()).position(|window| window == KEY)? + KEY.len();
-    let digits = text[at..].split(|byte| *byte == b'\n').next()?;
-    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+/// What `/proc` tells of the calling thread by one read, and nothing else without
+/// changing it or asking for each signal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Status {
+    pub(crate) umask: Option<u32>,
+    pub(crate) signals: Option<Signals>,
+}
+
+/// Of the calling thread; nothing where there is no `/proc`.
+pub(crate) fn own_status() -> Status {
+    let mut text = vec![0; 4096];
+    let read = File::open("/proc/thread-self/status").and_then(|mut file| {
+        let length = file.read(&mut text)?;
+        text.truncate(length);
+        // The list of groups, which stands in front of the signals, may be long.
+        if number(&text, "SigIgn", 16).is_none() {
+            file.read_to_end(&mut text)?;
+        }
+        Ok(())
+    });
+    if read.is_err() {
+        return Status::default();
+    }
+    let set = |key| number(&text, key, 16);
+    let signals = set("SigBlk").zip(set("SigIgn"));
+    Status {
+        umask: number(&text, "Umask", 8).and_then(|mask| u32::try_from(mask).ok()),
+        signals: signals.map(|(blocked, ignored)| Signals { blocked, ignored }),
+    }
+}
+
+/// The number behind a key, on a line of its own that is whole.
+fn number(status: &[u8], key: &str, radix: u32) -> Option<u64> {
+    let is_it = |line: &&[u8]| line.starts_with(key.as_bytes()) && line.ends_with(b"\n");
+    let line = status.split_inclusive(|byte| *byte == b'\n').find(is_it)?;
+    let value = std::str::from_utf8(line.get(key.len() + 1..)?).ok()?;
+    u64::from_str_radix(value.trim(), radix).ok()
 }
 
 /// `PR_SET_NAME`, which cuts it to 15 bytes.

@@ -1,7 +1,7 @@
 //! Becoming another program.
 
 use std::{
-    ffi::{CString, OsStr, c_char},
+    ffi::{CStr, CString, OsStr, c_char},
     io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -56,21 +56,89 @@ impl Program {
 
     /// Replaces this process by the program. Returns only with the reason why
     /// that cannot be; then this process is as it was, but for the numbers of
-    /// the descriptors. Allocates nothing.
-    pub(crate) fn replace_this(&self) -> io::Error {
+    /// the descriptors and its signals. Allocates nothing.
+    pub(crate) fn replace_this(&self, blocked: u64) -> io::Error {
         match place_beside_socket(&self.fds) {
             Ok(socket) => {
-                signal::for_program();
-                // SAFETY: the name ends in NUL; the list ends in null and its
-                // strings, which `self` owns, in NUL.
-                unsafe { libc::execvp(self.name.as_ptr(), self.argv.as_ptr()) };
-                let error = io::Error::last_os_error();
+                signal::for_program(blocked);
+                let error = self.execute_found();
                 socket.restore();
                 error
             }
             Err(error) => error,
         }
     }
+}
+
+/// `execvp(3)`, but that a file which is no program is an error, as with
+/// `posix_spawn`: glibc's would give it to a shell, a broken executable, too.
+impl Program {
+    fn execute_found(&self) -> io::Error {
+        let name = self.name.as_bytes_with_nul();
+        if name.contains(&b'/') || name == [0] {
+            return self.execute(&self.name);
+        }
+        if name.len() > NAME_MAX {
+            return io::Error::from_raw_os_error(libc::ENAMETOOLONG);
+        }
+        let mut is_denied = false;
+        let mut path = [0; libc::PATH_MAX as usize];
+        for place in search_path().to_bytes().split(|byte| *byte == b':') {
+            // An empty place is the directory that this process is in.
+            let slash: &[u8] = if place.is_empty() { b"" } else { b"/" };
+            let Some(path) = join(&mut path, [place, slash, name]) else {
+                continue;
+            };
+            let error = self.execute(path);
+            match error.raw_os_error() {
+                Some(libc::EACCES) => is_denied = true,
+                Some(
+                    libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT,
+                ) => {}
+                _ => return error,
+            }
+        }
+        io::Error::from_raw_os_error(match is_denied {
+            true => libc::EACCES,
+            false => libc::ENOENT,
+        })
+    }
+
+    /// `execv(3)`.
+    fn execute(&self, path: &CStr) -> io::Error {
+        // SAFETY: the path ends in NUL; the list ends in null and its strings,
+        // which `self` owns, in NUL.
+        unsafe { libc::execv(path.as_ptr(), self.argv.as_ptr()) };
+        io::Error::last_os_error()
+    }
+}
+
+/// The longest name that a file may have, and its NUL.
+const NAME_MAX: usize = 256;
+
+/// `PATH`, or what the C library takes when there is none.
+fn search_path() -> &'static CStr {
+    // SAFETY: the name ends in NUL. Nobody changes the environment of a process
+    // that is about to become another program.
+    let path = unsafe { libc::getenv(c"PATH".as_ptr()) };
+    if path.is_null() {
+        return match cfg!(target_env = "musl") {
+            true => c"/usr/local/bin:/bin:/usr/bin",
+            false => c"/bin:/usr/bin",
+        };
+    }
+    // SAFETY: what `getenv` gives ends in NUL and lives as long as the environment.
+    unsafe { CStr::from_ptr(path) }
+}
+
+/// The parts one behind the other, as far as there is room.
+fn join<'a>(room: &'a mut [u8], parts: [&[u8]; 3]) -> Option<&'a CStr> {
+    let mut end = 0;
+    for part in parts {
+        room.get_mut(end..end + part.len())?.copy_from_slice(part);
+        end += part.len();
+    }
+    CStr::from_bytes_with_nul(&room[..end]).ok()
 }
 
 fn copy_above(fd: RawFd, above: RawFd) -> io::Result<OwnedFd> {

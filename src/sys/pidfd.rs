@@ -29,6 +29,15 @@ pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
     above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The process's id as this process sees it. In another PID namespace the process
+/// sees another.
+pub(crate) fn id(process: BorrowedFd<'_>) -> Option<i32> {
+    let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    line.trim().parse().ok()
+}
+
 /// `pidfd_send_signal(2)`. A process that has ended is not an error.
 pub(crate) fn signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     send(process, signal, 0)

@@ -30,6 +30,19 @@ pub(crate) fn session() -> io::Result<()> {
     Ok(())
 }
 
+/// The process group of this process, if that is not the other's.
+pub(crate) fn group_unlike(other: i32) -> Option<i32> {
+    let own = nix::unistd::getpgrp();
+    let its = nix::unistd::getpgid(Some(Pid::from_raw(other)));
+    its.is_ok_and(|its| its != own).then(|| own.as_raw())
+}
+
+/// Whether another process is in the session of this one.
+pub(crate) fn shares_session(other: i32) -> io::Result<bool> {
+    let its = nix::unistd::getsid(Some(Pid::from_raw(other)))?;
+    Ok(its == nix::unistd::getsid(None)?)
+}
+
 /// `setpgid(2)` of this process; 0 is a group of its own.
 pub(crate) fn process_group(group: i32) -> io::Result<()> {
     Ok(nix::unistd::setpgid(

@@ -20,21 +20,26 @@ pub(crate) fn block_all() {
 
 /// Unblocks every signal in the calling thread, as a fresh program has them.
 pub(crate) fn unblock_all() {
-    let none = 0_u64;
+    set_mask(0);
+}
+
+/// Blocks these signals in the calling thread, and no others.
+fn set_mask(blocked: u64) {
     let (old, length) = (ptr::null_mut::<u64>(), size_of::<u64>());
     // SAFETY: the new set has the length beside it, and no old one is asked for.
     let result = unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
-            &raw const none,
+            &raw const blocked,
             old,
             length,
         )
     };
     if result != 0 {
         // A kernel whose sets are longer. Fails for a bad `how` only.
-        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+        let all = Signal::iterator().filter(|signal| blocked & bit(*signal as i32) != 0);
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all.collect()), None);
     }
 }
 
@@ -97,17 +102,19 @@ pub(crate) fn discard_pending(owner: i32) {
 /// its default, or no exit could be seen. One exception: [`DETACH`] has a
 /// handler.
 pub(crate) fn reset_dispositions() {
+    let mut ignored = 0;
     for signal in 1..=libc::SIGRTMAX() {
         if matches!(signal, libc::SIGKILL | libc::SIGSTOP | DETACH) {
             continue;
         }
         match disposition(signal) {
             libc::SIG_DFL => {}
-            libc::SIG_IGN if signal != libc::SIGCHLD => {}
+            libc::SIG_IGN if signal != libc::SIGCHLD => ignored |= bit(signal),
             _ => dispose(signal, libc::SIG_DFL),
         }
     }
     dispose(libc::SIGPIPE, libc::SIG_IGN);
+    IGNORED.store(ignored, Ordering::Relaxed);
     let handler: extern "C" fn(libc::c_int) = on_detach;
     dispose(DETACH, handler as libc::sighandler_t);
 }
@@ -129,11 +136,43 @@ pub(crate) fn see_children() {
     }
 }
 
+/// Which signals a thread blocks and its process ignores: a bit each, the lowest
+/// for 1, as the kernel has them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signals {
+    pub(crate) blocked: u64,
+    pub(crate) ignored: u64,
+}
+
+/// Which signals were ignored when this process became a template's, and are in its
+/// forks.
+static IGNORED: AtomicU64 = AtomicU64::new(0);
+
+/// Ignores these signals and no others, which one that is executed next inherits.
+/// SIGPIPE is left to [`for_program`].
+pub(crate) fn ignore(signals: u64) {
+    let mut changed = (signals ^ IGNORED.load(Ordering::Relaxed)) & !bit(libc::SIGPIPE);
+    while changed != 0 {
+        let place = changed.trailing_zeros();
+        changed &= changed - 1;
+        let handler = match signals >> place & 1 {
+            0 => libc::SIG_DFL,
+            _ => libc::SIG_IGN,
+        };
+        // The C library keeps two for itself: they stay what they are.
+        dispose(place.cast_signed() + 1, handler);
+    }
+}
+
+fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
 /// What another program expects that is executed: SIGPIPE at its default, and
-/// nothing blocked. (Handlers are gone with the exec.)
-pub(crate) fn for_program() {
+/// these signals blocked. (Handlers are gone with the exec.)
+pub(crate) fn for_program(blocked: u64) {
     dispose(libc::SIGPIPE, libc::SIG_DFL);
-    unblock_all();
+    set_mask(blocked);
 }
 
 fn disposition(signal: i32) -> libc::sighandler_t {

@@ -265,7 +265,7 @@ fn a_task_that_fails_keeps_the_program_from_starting() {
 fn a_handle_waits_kills_and_leaves_nothing() {
     alone(|| {
         let census = Census::take();
-        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         assert!(child.try_wait().unwrap().is_none());
         let started = Instant::now();
         assert!(

@@ -40,7 +40,7 @@ fn a_plain_program_comes_from_the_launcher_and_others_from_the_template() {
 #[test]
 fn a_launcher_that_died_is_replaced_and_its_programs_die_with_it() {
     alone(|| {
-        let (child, launcher) = starter(&mut Command::new("sh"));
+        let (mut child, launcher) = starter(&mut Command::new("sh"));
         util::signal(launcher, libc::SIGKILL);
         until("it is gone", || !util::is_alive(launcher));
         let (next, other) = starter(&mut Command::new("sh"));

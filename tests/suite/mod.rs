@@ -1,5 +1,6 @@
 //! What must hold with either kind of template.
 
+mod beside_std;
 mod bytes;
 mod channel;
 mod command;
@@ -27,6 +28,7 @@ mod resources;
 mod settings;
 mod starts;
 mod stock;
+mod streams_in_waits;
 mod surroundings;
 mod templates;
 #[cfg(feature = "tokio")]

@@ -177,6 +177,21 @@ impl Peer {
         Some(Exit::new(Some(status?), None))
     }
 
+    /// Its process id, if that is known by now.
+    pub(super) fn pid(&self) -> Option<i32> {
+        let said = self.known().and_then(|hello| i32::try_from(hello.pid).ok());
+        said.or_else(|| self.child.get().copied())
+    }
+
+    /// Whether that is its id in this process's PID namespace, too.
+    pub(super) fn is_numbered_here(&self) -> bool {
+        match (self.known(), self.pid()) {
+            (Some(hello), pid) => pidfd::id(hello.pidfd.as_fd()) == pid,
+            // It is a child.
+            (None, pid) => pid.is_some(),
+        }
+    }
+
     pub(super) fn mark_default(&self) {
         self.default.store(true, Ordering::Relaxed);
     }

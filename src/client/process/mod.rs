@@ -6,9 +6,7 @@ mod raw;
 pub(crate) mod settings;
 mod started;
 
-use std::{
-    collections::VecDeque, fmt, marker::PhantomData, os::fd::BorrowedFd, sync::Arc, time::Duration,
-};
+use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use self::started::Started;
 use super::{peer::Peer, template, worker::Worker};
@@ -302,10 +300,10 @@ impl<S> Process<S> {
     }
 
     /// Runs a task that executes another program. Returns when it has.
-    pub(crate) fn execute(self, task: &Task<()>, more: &[BorrowedFd<'_>]) -> Result<Worker<()>> {
+    pub(crate) fn execute(self, task: &Task<()>) -> Result<Worker<()>> {
         let deadline = self.until(template::PATIENCE);
-        let started = self.start(task.load(), more, 0, deadline)?;
-        started.begin_program(task, more, deadline)
+        let started = self.start(task.load(), &[], 0, deadline)?;
+        started.begin_program(task, &[], deadline)
     }
 
     #[doc(hidden)]

@@ -35,6 +35,10 @@ pub(super) fn variables(setting: &Setting) -> io::Result<()> {
 pub(super) fn current_dir(setting: &Setting) -> io::Result<()> {
     match (&setting.fds[..], &setting.texts[..]) {
         ([dir], []) => environment::current_dir_of(dir),
+        ([from], [path]) => {
+            environment::current_dir_of(from)?;
+            environment::current_dir(path)
+        }
         ([], [path]) => environment::current_dir(path),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }

@@ -119,11 +119,11 @@ fn program(name: &str, deadline: Duration) -> Call {
         .arg(env::var_os(RECORD).unwrap())
         .deadline(deadline)
         .spawn();
-    let child = match started {
+    let mut child = match started {
         Ok(child) => child,
         Err(error) => return Call::Over(Err(error)),
     };
-    let take = move |limit| match child.wait_timeout(limit) {
+    let mut take = move |limit| match child.wait_timeout(limit) {
         Ok(None) => {
             child.kill().unwrap();
             None

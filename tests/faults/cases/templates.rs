@@ -358,7 +358,7 @@ fn unheld_worker() -> Result<(), Error> {
 }
 
 fn unheld_program() -> Result<(), Error> {
-    let child = zygote::Command::new("sleep").arg("60").spawn()?;
+    let mut child = zygote::Command::new("sleep").arg("60").spawn()?;
     child.kill()?;
     child.wait().map(drop)
 }

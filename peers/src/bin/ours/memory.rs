@@ -48,7 +48,6 @@ pub(crate) fn measure(found: &mut Found, length: Duration, peer: &Path) -> Resul
         let pids: Vec<u32> = programs.iter().map(Child::id).collect();
         note(found, "program executed", &pids)?;
         for mut program in programs {
-            drop(program.stdin.take());
             ensure!(program.wait()?.success());
         }
 

@@ -8,10 +8,10 @@ use crate::{
     error::{Error, Result},
     hooks::{self, When},
     settings::{
-        Settings,
+        Namespaces, Settings,
         environment::{self, WHOLE},
     },
-    sys::environment::{own_dir, own_umask},
+    sys::environment::own_dir,
 };
 
 impl Process<()> {
@@ -48,24 +48,43 @@ impl Process<()> {
         Ok(Self { lease, ..self })
     }
 
-    /// The environment, the directory and the umask that the program has now,
-    /// where nothing else was said.
-    pub(crate) fn surroundings_of_program(mut self) -> Result<Self> {
+    /// The environment, the directory, the umask and the process group that the
+    /// program has now, where nothing else was said.
+    pub(crate) fn surroundings_of_program(mut self, umask: Option<u32>) -> Result<Self> {
         let said: Vec<_> = self.settings.of(What::Environment).cloned().collect();
         if let Some(whole) = environment::whole(env::vars_os(), &said) {
             self = self.set(Setting::new(What::Environment).number(WHOLE).text(whole));
         }
         if !self.says(What::Umask)
-            && let Some(mask) = own_umask()
+            && let Some(mask) = umask
         {
             self = self.umask(mask);
         }
-        if self.says(What::CurrentDir) || self.says(What::Root) {
-            return Ok(self);
+        if !self.has_own_place()
+            && let Some(group) = template::other_group()?
+        {
+            self = self.process_group(group);
+        }
+        let dir = self.settings.take(What::CurrentDir);
+        let is_absolute = |dir: &Setting| dir.texts.concat().starts_with(b"/");
+        // With a new root, a path is one inside of it.
+        if self.says(What::Root) || dir.as_ref().is_some_and(is_absolute) {
+            return Ok(dir.into_iter().fold(self, Self::set));
         }
         let tried = |error| Error::os("opening the program's working directory failed", error);
         let here = own_dir().map_err(|error| tried(error).unstarted())?;
-        Ok(self.set(Setting::new(What::CurrentDir).fd(Arc::new(here))))
+        let dir = dir.unwrap_or_else(|| Setting::new(What::CurrentDir));
+        Ok(self.set(dir.fd(Arc::new(here))))
+    }
+
+    /// Whether it has a process group of its own, or numbers processes anew, so
+    /// that the program's group has no name there.
+    fn has_own_place(&self) -> bool {
+        let mut namespaces = self.settings.of(What::Namespaces);
+        self.says(What::Session)
+            || self.says(What::ProcessGroup)
+            || namespaces
+                .any(|it| Namespaces::decode(it).is_some_and(|new| new.has(libc::CLONE_NEWPID)))
     }
 
     /// Whether anything was said about it.

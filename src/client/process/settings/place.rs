@@ -15,7 +15,8 @@ use crate::{
 /// # Place: group, session, cgroup, namespaces, root
 ///
 /// By default a worker is in its template's process group, session and cgroup,
-/// which were the program's when the template began.
+/// which were the program's when the template began. (A [`Command`](crate::Command)
+/// is in the group and the session that the program has now.)
 impl<S> Process<S> {
     /// Puts the worker into a process group, as
     /// [`std`](std::os::unix::process::CommandExt::process_group): 0 is a new

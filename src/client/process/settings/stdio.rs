@@ -65,10 +65,14 @@ impl<S> Process<S> {
         })
     }
 
-    /// Whether this is what was said about a stream.
-    pub(crate) fn stream_is(&self, what: What, number: Option<i64>) -> bool {
-        let said = self.settings.of(what).next();
-        said.and_then(|setting| setting.numbers.first().copied()) == number
+    /// Whether nothing was said about a stream.
+    pub(crate) fn says_nothing_of(&self, stream: What) -> bool {
+        self.settings.of(stream).next().is_none()
+    }
+
+    /// The streams that a worker of this process is lent.
+    pub(crate) fn lend(&self) -> (u64, Vec<BorrowedFd<'static>>) {
+        lend(&self.settings)
     }
 }
 
