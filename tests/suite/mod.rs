@@ -9,6 +9,7 @@ mod errors;
 mod foreign;
 mod give;
 mod handles;
+mod honest;
 mod identity;
 mod ids;
 mod launcher;

@@ -9,10 +9,7 @@ use serde::{
     de::{DeserializeSeed, Visitor},
 };
 
-use self::{
-    elements::Track,
-    parts::Variant,
-};
+use self::{elements::Track, parts::Variant};
 use super::{
     fault::Fault,
     shape::{Form, Shape, What},
