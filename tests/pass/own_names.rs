@@ -23,7 +23,7 @@ mod entries {
         argument_0 argument_1 task spawn entry state put take all arguments split join keep reply
     }
 
-    pub fn tasks() {
+    pub(crate) fn tasks() {
         drop(call::task(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1));
         drop(process::task(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1));
     }

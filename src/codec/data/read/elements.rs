@@ -51,7 +51,7 @@ pub(super) struct Elements<'r, 'de> {
 }
 
 impl<'de> Elements<'_, 'de> {
-    #[inline]
+    #[inline(always)]
     fn element<T: DeserializeSeed<'de>>(
         &mut self,
         track: Track,
@@ -70,15 +70,14 @@ impl<'de> Elements<'_, 'de> {
         if done == count {
             return Ok(());
         }
-        let text = format!("{count} elements were written and {done} are read");
-        Err(self.from.refuse(text))
+        Err(self.from.fewer(count, done))
     }
 }
 
 impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
     type Error = Fault;
 
-    #[inline]
+    #[inline(always)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
         if self.done == self.count {
             return Ok(None);

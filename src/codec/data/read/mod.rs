@@ -61,8 +61,7 @@ impl<'de> Reader<'de> {
     }
 
     #[cold]
-    fn fail(&mut self, fault: impl Into<Fault>) -> Fault {
-        let fault = fault.into();
+    fn fail(&mut self, fault: Fault) -> Fault {
         self.failed.get_or_insert_with(|| fault.clone());
         fault
     }
@@ -72,17 +71,25 @@ impl<'de> Reader<'de> {
         self.fail(Fault::refused(text))
     }
 
+    // What follows is done for each number of a long sequence, and has to vanish
+    // in the loop: hence `always`, and the errors elsewhere.
+
     /// Reads a value of postcard's own.
-    #[inline]
+    #[inline(always)]
     fn take<T: Deserialize<'de>>(&mut self) -> Result<T> {
         match T::deserialize(&mut self.input) {
             Ok(value) => Ok(value),
-            Err(error) => Err(self.fail(error)),
+            Err(error) => Err(self.broken(error)),
         }
     }
 
+    #[cold]
+    fn broken(&mut self, error: postcard::Error) -> Fault {
+        self.fail(error.into())
+    }
+
     /// The next value must be of this form.
-    #[inline]
+    #[inline(always)]
     fn want(&mut self, form: Form) -> Result {
         self.expect(form)?;
         self.next = Form::None;
@@ -90,33 +97,46 @@ impl<'de> Reader<'de> {
     }
 
     /// As [`want`](Self::want), and it is still to be read.
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, form: Form) -> Result {
         if self.next == form {
             return Ok(());
         }
+        Err(self.unexpected(form))
+    }
+
+    #[cold]
+    fn unexpected(&mut self, form: Form) -> Fault {
         let (written, read) = (self.next.text(), form.text());
-        Err(self.refuse(format!(
+        self.refuse(format!(
             "serde's {written} was written where {read} is to be read"
-        )))
+        ))
     }
 
     /// The value that came next must have been read.
-    #[inline]
+    #[inline(always)]
     fn was_read(&mut self) -> Result {
         if self.next == Form::None {
             return Ok(());
         }
+        Err(self.unread())
+    }
+
+    #[cold]
+    fn unread(&mut self) -> Fault {
         let written = self.next.text();
-        Err(self.refuse(format!("serde's {written} was written and not read")))
+        self.refuse(format!("serde's {written} was written and not read"))
     }
 
     /// Has a part read, which is of this form.
-    #[inline]
+    #[inline(always)]
     fn part<T: DeserializeSeed<'de>>(&mut self, form: Form, seed: T) -> Result<T::Value> {
         self.next = form;
         match seed.deserialize(&mut *self) {
-            Ok(value) => self.was_read().map(|()| value),
+            Ok(value) => {
+                self.was_read()?;
+                Ok(value)
+            }
             Err(fault) => Err(self.fail(fault)),
         }
     }
@@ -285,18 +305,11 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     ) -> Result<V::Value> {
         self.expect(Form::Enum)?;
         let number = self.shape()?;
-        let Arrived { shape, fits } = &mut self.shapes[number];
-        let variant = shape.variant;
+        let Arrived { shape, fits } = &self.shapes[number];
         // A struct's variant is compared with its fields as well: not its `fits`.
         let alone = shape.what != What::StructVariant;
-        let known = alone && fits.is_some_and(|it| std::ptr::eq(it, variants));
-        if !known && !variants.contains(&variant) {
-            let text =
-                format!("`{owner}` is written as `{variant}`, and read as one of {variants:?}");
-            return Err(self.refuse(text));
-        }
-        if alone {
-            *fits = Some(variants);
+        if !(alone && fits.is_some_and(|it| std::ptr::eq(it, variants))) {
+            self.known(owner, number, variants)?;
         }
         visitor.visit_enum(Variant {
             from: self,

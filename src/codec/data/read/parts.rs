@@ -11,6 +11,7 @@ use super::{
 
 impl<'de> Reader<'de> {
     /// Reads which shape the value has.
+    #[inline(always)]
     pub(super) fn shape(&mut self) -> Result<usize> {
         let number: usize = self.take()?;
         if number < self.shapes.len() {
@@ -20,31 +21,49 @@ impl<'de> Reader<'de> {
     }
 
     /// The shape must be this, with so many parts.
+    #[inline(always)]
     pub(super) fn counted(&mut self, number: usize, what: What, count: usize) -> Result {
         let shape = &self.shapes[number].shape;
         if shape.what == what && shape.count == count {
             return Ok(());
         }
+        Err(self.other(number, what, count))
+    }
+
+    #[cold]
+    fn other(&mut self, number: usize, what: What, count: usize) -> Fault {
+        let shape = &self.shapes[number].shape;
         let text = format!(
             "{:?} with {} elements was written where {what:?} with {count} is to be read",
             shape.what, shape.count
         );
-        Err(self.refuse(text))
+        self.refuse(text)
     }
 
     /// The shape must be this, with fields that are among these.
+    #[inline(always)]
     pub(super) fn named(
         &mut self,
         number: usize,
         what: What,
         fields: &'static [&'static str],
     ) -> Result {
+        let Arrived { shape, fits } = &self.shapes[number];
+        if shape.what == what && fits.is_some_and(|it| std::ptr::eq(it, fields)) {
+            return Ok(());
+        }
+        self.fits(number, what, fields)
+    }
+
+    /// Compares the fields, and remembers that they fit.
+    #[cold]
+    fn fits(&mut self, number: usize, what: What, fields: &'static [&'static str]) -> Result {
         let Arrived { shape, fits } = &mut self.shapes[number];
         if shape.what != what {
             let text = format!("{:?} was written where {what:?} is to be read", shape.what);
             return Err(self.refuse(text));
         }
-        if fits.is_some_and(|it| std::ptr::eq(it, fields)) || shape.reads_as(fields) {
+        if shape.reads_as(fields) {
             *fits = Some(fields);
             return Ok(());
         }
@@ -55,6 +74,26 @@ impl<'de> Reader<'de> {
         Err(self.refuse(text))
     }
 
+    /// The variant must be one of these; remembers that it is.
+    pub(super) fn known(
+        &mut self,
+        owner: &str,
+        number: usize,
+        variants: &'static [&'static str],
+    ) -> Result {
+        let Arrived { shape, fits } = &mut self.shapes[number];
+        let variant = shape.variant;
+        if variants.contains(&variant) {
+            if shape.what != What::StructVariant {
+                *fits = Some(variants);
+            }
+            return Ok(());
+        }
+        let text = format!("`{owner}` is written as `{variant}`, and read as one of {variants:?}");
+        Err(self.refuse(text))
+    }
+
+    #[inline(always)]
     pub(super) fn parts<V: Visitor<'de>>(
         &mut self,
         owner: &'static str,
@@ -75,9 +114,15 @@ impl<'de> Reader<'de> {
         if done == count {
             return Ok(value);
         }
-        Err(self.refuse(format!(
+        Err(self.fewer(count, done))
+    }
+
+    /// Not all of what was written is read.
+    #[cold]
+    pub(super) fn fewer(&mut self, count: usize, done: usize) -> Fault {
+        self.refuse(format!(
             "{count} fields or elements were written and {done} are read"
-        )))
+        ))
     }
 }
 
@@ -94,7 +139,7 @@ struct Parts<'r, 'de> {
 impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
     type Error = Fault;
 
-    #[inline]
+    #[inline(always)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
         if self.done == self.count {
             return self.beyond().map(|()| None);
@@ -106,7 +151,8 @@ impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
             Ok(value) => Ok(Some(value)),
             Err(fault) => {
                 let names = &self.from.shapes[self.number].shape.names;
-                Err(fault.within(self.owner, names.get(at).copied().unwrap_or_default()))
+                let name = names.get(at).copied().unwrap_or_default();
+                Err(fault.within(self.owner, name))
             }
         }
     }

@@ -56,7 +56,7 @@ impl<'w, 'a> Elements<'w, 'a> {
 }
 
 impl Track {
-    #[inline]
+    #[inline(always)]
     fn note(&mut self, form: Form, count: usize) {
         if self.form != Some(form) || self.each.is_some() {
             self.differ(form, count);
@@ -81,7 +81,7 @@ impl Track {
 }
 
 impl Elements<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Form> {
         match value.serialize(&mut *self.to) {
             Ok(()) => Ok(self.to.last),
@@ -129,7 +129,7 @@ impl SerializeSeq for Elements<'_, '_> {
     type Ok = ();
     type Error = Fault;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result {
         let form = self.element(value)?;
         self.values.note(form, self.count);

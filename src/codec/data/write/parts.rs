@@ -20,15 +20,19 @@ pub(in super::super) struct Parts<'w, 'a> {
     /// Where the number of its shape goes.
     at: usize,
     slot: usize,
+    what: What,
+    variant: &'static str,
+    count: usize,
     /// The shape that it has so far, if it was met before.
     like: Option<usize>,
-    /// Else the parts so far.
-    shape: Shape<'static>,
+    /// Else the parts so far: nearly always none, so they take no room.
+    own: Option<Box<Shape<'static>>>,
     done: usize,
 }
 
 impl<'w, 'a> Parts<'w, 'a> {
     /// Leaves room for the number of its shape.
+    #[inline(always)]
     pub(super) fn new(
         to: &'w mut Writer<'a>,
         what: What,
@@ -48,7 +52,10 @@ impl<'w, 'a> Parts<'w, 'a> {
             owner,
             slot,
             like: alike.then_some(like),
-            shape: Shape::new(what, variant, count),
+            what,
+            variant,
+            count,
+            own: None,
             done: 0,
             to,
         }
@@ -56,7 +63,7 @@ impl<'w, 'a> Parts<'w, 'a> {
 }
 
 impl Parts<'_, '_> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn part<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result {
         if let Err(fault) = value.serialize(&mut *self.to) {
             return Err(self.to.fail(fault.within(self.owner, name)));
@@ -75,10 +82,16 @@ impl Parts<'_, '_> {
     /// Notes a part that the shape does not have.
     #[cold]
     fn differ(&mut self, name: &'static str, form: Form) {
-        if let Some(like) = self.like.take() {
-            self.shape = self.to.shapes[like].first(self.done);
-        }
-        self.shape.push(self.done, name, form);
+        let done = self.done;
+        let (what, variant, count) = (self.what, self.variant, self.count);
+        let own = self.own.get_or_insert_with(|| {
+            let like = self
+                .like
+                .take()
+                .map(|like| self.to.shapes[like].first(done));
+            Box::new(like.unwrap_or_else(|| Shape::new(what, variant, count)))
+        });
+        own.push(done, name, form);
     }
 
     #[cold]
@@ -89,24 +102,40 @@ impl Parts<'_, '_> {
         ))
     }
 
+    #[inline(always)]
     pub(super) fn close(self, form: Form) -> Result {
-        if self.done != self.shape.count {
-            let (owner, count, done) = (self.owner, self.shape.count, self.done);
-            let text = format!("`{owner}` announces {count} fields or elements and gives {done}");
-            return Err(self.to.refuse(text));
+        if self.done != self.count {
+            return Err(self.miscounted());
         }
-        let number = match self.like {
-            Some(like) => like,
-            None => {
-                let number = self.to.number(self.shape);
-                // One that has no slot is searched for.
-                self.to.slots[self.slot] = u32::try_from(number).unwrap_or(0);
-                number
-            }
-        };
-        self.to.fill(self.at, number)?;
         self.to.last = form;
-        Ok(())
+        match self.like {
+            Some(number @ 0..128) => {
+                self.to.bytes()[self.at] = number.to_le_bytes()[0];
+                Ok(())
+            }
+            _ => self.close_new(),
+        }
+    }
+
+    /// Fills the gap with the number of a new shape, or with one of two bytes.
+    #[cold]
+    fn close_new(self) -> Result {
+        let number = self.like.unwrap_or_else(|| {
+            let own = self.own.map(|own| *own);
+            let shape = own.unwrap_or_else(|| Shape::new(self.what, self.variant, self.count));
+            self.to.number(shape)
+        });
+        // A shape whose number does not fit is searched for each time.
+        self.to.slots[self.slot] = u32::try_from(number).unwrap_or(0);
+        self.to.fill(self.at, number)
+    }
+
+    #[cold]
+    fn miscounted(self) -> Fault {
+        let (owner, count, done) = (self.owner, self.count, self.done);
+        self.to.refuse(format!(
+            "`{owner}` announces {count} fields or elements and gives {done}"
+        ))
     }
 }
 
@@ -116,11 +145,12 @@ macro_rules! parts {
             type Ok = ();
             type Error = Fault;
 
-            #[inline]
+            #[inline(always)]
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result {
                 self.part("", value)
             }
 
+            #[inline(always)]
             fn end(self) -> Result {
                 self.close(Form::$form)
             }
@@ -140,7 +170,7 @@ macro_rules! fields {
             type Ok = ();
             type Error = Fault;
 
-            #[inline]
+            #[inline(always)]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 name: &'static str,
@@ -153,6 +183,7 @@ macro_rules! fields {
                 Err(self.left_out(name))
             }
 
+            #[inline(always)]
             fn end(self) -> Result {
                 self.close(Form::$form)
             }
