@@ -97,6 +97,21 @@ pub use crate::{
 /// | `Serialize + DeserializeOwned` | `postcard`; descriptors inside as [`Fd`] |
 /// | an error that is serde, [`Error`], `io::Error`, `Box<dyn Error + Send + Sync>`, `anyhow::Error` (with the feature) | kind and text |
 ///
+/// What goes by serde arrives equal, or there is an error: with the values travel
+/// the names of fields and variants and the kinds of the values, and what
+/// `Deserialize` asks for is compared with what `Serialize` gave. Refused are
+///
+/// - before anything runs: a field that `skip_serializing_if` leaves out, a struct
+///   with `flatten`, a sequence or map that does not say how many elements it has;
+/// - where it is read, before the entry's code runs: `untagged`, `tag` and whatever
+///   else asks the data for its type, and types that do not read what they write,
+///   such as one with `skip_serializing` alone.
+///
+/// The error [`is_invalid`](Error::is_invalid) and names the type and the field. A
+/// result that is refused is the error of `join`. Encode such a value yourself, for
+/// example with `serde_json`, and pass the bytes. What `#[serde(skip)]` leaves out
+/// is the choice of the type: it arrives as its default.
+///
 /// There is no limit on size or number. Each worker has a copy of its own of all
 /// of it but [`Bytes`]: for large data that many workers read, use that. A first parameter `&T` or `&mut T` is
 /// the value that a [`preload`] left in the template; `&mut` changes the

@@ -106,6 +106,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         workers: workers.map_or(1, NonZeroUsize::get),
         time: Duration::from_secs(options.timeout),
         memory: options.memory << 20,
+        #[cfg(feature = "confine")]
         confine: options.confine,
     };
 

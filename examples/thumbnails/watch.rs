@@ -25,6 +25,7 @@ pub(crate) struct Limits {
     /// How many bytes of memory each may take.
     pub(crate) memory: u64,
     /// Whether it can do no more than decode.
+    #[cfg(feature = "confine")]
     pub(crate) confine: bool,
 }
 

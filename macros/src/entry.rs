@@ -50,7 +50,9 @@ fn task(it: &Expansion<'_>, returned: &Type) -> TokenStream {
             #codecs
             #codec
             #register
-            #private::Task::new(&#element, #put, |input| #private::returned(&#result(), input))
+            #private::Task::new(&#element, #put, |__zygote_input| {
+                #private::returned(&#result(), __zygote_input)
+            })
         }
     }
 }
@@ -63,7 +65,7 @@ fn run(it: &Expansion<'_>, result: &Ident) -> TokenStream {
         Output::Never => quote!(#take #call),
         _ => quote_spanned! {*at=>
             #take
-            #private::put(&#result(), "the result", #call, call.reply())
+            #private::put(&#result(), "the result", #call, __zygote_call.reply())
         },
     }
 }
@@ -75,8 +77,11 @@ fn result_codec(it: &Expansion<'_>, name: &Ident, ty: &Type) -> TokenStream {
     quote_spanned! {at=>
         fn #name() -> impl #private::Codec<#ty> {
             use #private::via::*;
-            let kinds = (&&#private::Kind::<#ty>::NEW).split();
-            kinds.join((&&&&&kinds.ok()).codec(), (&&&&&kinds.err()).codec())
+            let __zygote_kinds = (&&#private::Kind::<#ty>::NEW).split();
+            __zygote_kinds.join(
+                (&&&&&__zygote_kinds.ok()).codec(),
+                (&&&&&__zygote_kinds.err()).codec(),
+            )
         }
     }
 }
@@ -113,7 +118,8 @@ fn spawn(it: &Expansion<'_>, returned: &Type) -> TokenStream {
     }
 }
 
-/// A name for the parameter that the user's do not have.
+/// A name for the parameter that the user's do not have. It is seen in the docs of
+/// the constructor, so it is a plain one.
 fn process(it: &Expansion<'_>) -> Ident {
     let mut name = Ident::new("process", it.at);
     while it.signature.params.iter().any(|param| param.ident == name) {

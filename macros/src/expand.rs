@@ -2,8 +2,10 @@
 //!
 //! Its tokens stand where the function's name stands, so that an error or a
 //! debugger points there, but they are not the user's: lints let them be.
-//! Local variables cannot be confused with the user's (`mixed_site`); items can,
-//! hence their names. Nothing is named but through the crate's `__private`.
+//! Local variables cannot be confused with the user's (`mixed_site`), but the
+//! user's function is called where they are, and items have no hygiene: so all
+//! names begin with `__zygote`, and a test looks for others. Nothing is named but
+//! through the crate's `__private`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -92,7 +94,7 @@ impl<'a> Expansion<'a> {
             .map(|_| quote_spanned!(*at=> #[allow(deprecated)]));
         quote_spanned! {*at=>
             #(#allow)*
-            fn #run(call: &mut #private::Call) -> #private::Result<()> {
+            fn #run(__zygote_call: &mut #private::Call) -> #private::Result<()> {
                 #body
             }
 
@@ -146,9 +148,9 @@ impl<'a> Expansion<'a> {
             .zip(self.names())
             .map(|(param, name)| {
                 let (ident, label) = (&param.ident, &param.label);
-                quote_spanned!(*at=> #private::put(&#name(), #label, #ident, out))
+                quote_spanned!(*at=> #private::put(&#name(), #label, #ident, __zygote_out))
             });
-        quote_spanned!(*at=> move |out| #private::all([#(#puts),*]))
+        quote_spanned!(*at=> move |__zygote_out| #private::all([#(#puts),*]))
     }
 
     /// Takes the arguments out, then calls the user's function.
@@ -160,7 +162,7 @@ impl<'a> Expansion<'a> {
             ..
         } = self;
         let idents: Vec<_> = (0..self.signature.params.len())
-            .map(|n| format_ident!("argument_{n}", span = *at))
+            .map(|n| format_ident!("__zygote_argument_{n}", span = *at))
             .collect();
         let takes = self
             .signature
@@ -169,16 +171,16 @@ impl<'a> Expansion<'a> {
             .zip(self.names())
             .map(|(param, name)| {
                 let label = &param.label;
-                quote_spanned!(*at=> #private::take(&#name(), #label, input)?)
+                quote_spanned!(*at=> #private::take(&#name(), #label, __zygote_input)?)
             });
         let take = quote_spanned! {*at=>
-            let (#(#idents,)*) = #private::arguments(&#element, call, |input| {
+            let (#(#idents,)*) = #private::arguments(&#element, __zygote_call, |__zygote_input| {
                 #private::Result::Ok((#(#takes,)*))
             })?;
         };
         let state = self.signature.state.iter().map(|reference| {
             let ty = &reference.elem;
-            quote_spanned!(*at=> #private::state::<#ty>(&#element, call)?)
+            quote_spanned!(*at=> #private::state::<#ty>(&#element, __zygote_call)?)
         });
         let name = self.name();
         (take, quote_spanned!(*at=> #name(#(#state,)* #(#idents),*)))

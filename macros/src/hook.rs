@@ -63,13 +63,13 @@ fn register(args: &Args, function: &ItemFn) -> TokenStream {
         ReturnType::Type(_, ty) => at.located_at(ty.span()),
         ReturnType::Default => at,
     };
-    let outcome = quote_spanned!(returned=> #private::outcome(returned));
+    let outcome = quote_spanned!(returned=> #private::outcome(__zygote_returned));
     quote_spanned! {at=>
         #(#cfgs)*
         const _: () = {
             #[allow(deprecated, clippy::let_unit_value)]
             fn __zygote_hook() -> ::core::result::Result<(), #private::String> {
-                let returned = #call();
+                let __zygote_returned = #call();
                 #outcome
             }
 

@@ -4,6 +4,8 @@ mod args;
 mod entry;
 mod expand;
 mod hook;
+#[cfg(test)]
+mod hygiene;
 mod preload;
 mod raw;
 mod signature;

@@ -100,8 +100,8 @@ fn run(it: &Expansion<'_>, value: &Value) -> TokenStream {
     let (take, call) = it.call();
     let ty = &value.ty;
     let result = match &it.function.sig.output {
-        ReturnType::Type(_, ty) => quote_spanned!(it.beside(ty)=> result),
-        ReturnType::Default => quote_spanned!(*at=> result),
+        ReturnType::Type(_, ty) => quote_spanned!(it.beside(ty)=> __zygote_result),
+        ReturnType::Default => quote_spanned!(*at=> __zygote_result),
     };
     let value_of = if value.fallible {
         quote_spanned!(*at=> #private::loaded(#result)?)
@@ -111,11 +111,11 @@ fn run(it: &Expansion<'_>, value: &Value) -> TokenStream {
     let keep = if value.in_place {
         quote_spanned!(*at=> #value_of;)
     } else {
-        quote_spanned!(*at=> call.keep::<#ty>(#value_of);)
+        quote_spanned!(*at=> __zygote_call.keep::<#ty>(#value_of);)
     };
     quote_spanned! {*at=>
         #take
-        let result = #call;
+        let __zygote_result = #call;
         #keep
         #private::Result::Ok(())
     }

@@ -29,16 +29,16 @@ pub(crate) fn expand(it: &Expansion<'_>) -> Result<TokenStream> {
     }
     let name = it.name();
     let (conn, args) = (&conn.ty, &args.ty);
-    let conn_is = quote_spanned!(it.beside(conn)=> conn);
-    let args_are = quote_spanned!(it.beside(args)=> args);
+    let conn_is = quote_spanned!(it.beside(conn)=> __zygote_conn);
+    let args_are = quote_spanned!(it.beside(args)=> __zygote_args);
     let register = it.register(
         "Raw",
         &quote_spanned! {*at=>
-            let conn = #private::connection(&#element, call)?;
-            let args = #private::take_args();
-            let conn: #conn = #conn_is;
-            let args: #args = #args_are;
-            #name(conn, args);
+            let __zygote_conn = #private::connection(&#element, __zygote_call)?;
+            let __zygote_args = #private::take_args();
+            let __zygote_conn: #conn = #conn_is;
+            let __zygote_args: #args = #args_are;
+            #name(__zygote_conn, __zygote_args);
             #[allow(unreachable_code)]
             #private::Result::Ok(())
         },

@@ -152,7 +152,7 @@ impl Check {
                     }
                     if state.is_none() || at > 0 {
                         self.argument(&typed.ty, at);
-                        params.push(Param::new(typed, at));
+                        params.push(Param::new(typed, at, &function.sig));
                     }
                 }
             }
@@ -234,10 +234,16 @@ impl Check {
 }
 
 impl Param {
-    fn new(typed: &PatType, at: usize) -> Self {
+    fn new(typed: &PatType, at: usize, sig: &syn::Signature) -> Self {
         let mut ident = match &*typed.pat {
             Pat::Ident(pat) => pat.ident.clone(),
-            pat => format_ident!("argument_{}", at + 1, span = pat.span()),
+            pat => {
+                let mut ident = format_ident!("argument_{}", at + 1, span = pat.span());
+                while names(sig).any(|name| *name == ident) {
+                    ident = format_ident!("_{ident}", span = pat.span());
+                }
+                ident
+            }
         };
         // Lints about how a name is used (`_x` is) are for the function alone.
         ident.set_span(Span::call_site().located_at(ident.span()));
@@ -247,4 +253,15 @@ impl Param {
             ty: (*typed.ty).clone(),
         }
     }
+}
+
+/// The names of a function's parameters, but for those of patterns.
+fn names(sig: &syn::Signature) -> impl Iterator<Item = &Ident> {
+    sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => match &*typed.pat {
+            Pat::Ident(pat) => Some(&pat.ident),
+            _ => None,
+        },
+        FnArg::Receiver(_) => None,
+    })
 }

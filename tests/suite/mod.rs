@@ -13,6 +13,7 @@ mod foreign;
 mod give;
 mod handlers;
 mod handles;
+mod honest;
 mod identity;
 mod ids;
 mod launcher;

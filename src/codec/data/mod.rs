@@ -1,12 +1,22 @@
-//! What travels by serde, in the format of `postcard`.
+//! What travels by serde: values in the format of `postcard`, then what they
+//! are made of (see [`shape`]).
 //!
 //! ```text
-//! number of descriptors: u32, little endian · what postcard writes
+//! number of descriptors: u32 · length of the value: u64 · value · its form · shapes
 //! ```
+//!
+//! Numbers are little endian, form and shapes are postcard's.
 //!
 //! serde has no place for descriptors. While a value is encoded or decoded they
 //! are in a basket of the thread, and an [`Fd`] in the value is its number
 //! there. Each one can be taken out once; what nobody takes is closed.
+
+mod fault;
+mod read;
+mod shape;
+mod write;
+#[cfg(test)]
+mod zoo;
 
 use std::{
     any::{Any, type_name},
@@ -14,13 +24,18 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use postcard::ser_flavors::Flavor;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, Error as _},
     ser::Error as _,
 };
 
+use self::{
+    fault::Fault,
+    read::Reader,
+    shape::{Form, Shape},
+    write::Writer,
+};
 use super::Fd;
 use crate::{
     bytes::Bytes,
@@ -40,7 +55,7 @@ pub(super) fn rehearse() {
 struct Basket {
     filling: bool,
     fds: Vec<Option<OwnedFd>>,
-    /// What went wrong with a descriptor: postcard's errors have no text.
+    /// What went wrong with a descriptor: serde's errors are only text.
     failure: Option<Error>,
 }
 
@@ -63,12 +78,12 @@ impl Active {
     }
 
     /// What is in the basket at the end; an error if the work failed.
-    fn finish<T, R>(self, done: postcard::Result<R>) -> Result<(R, Vec<Option<OwnedFd>>)> {
+    fn finish<T, R>(self, done: Result<R, Fault>) -> Result<(R, Vec<Option<OwnedFd>>)> {
         let basket = BASKET.take();
         let (fds, failure) = basket.map_or_else(Default::default, |it| (it.fds, it.failure));
         match done {
             Ok(done) => Ok((done, fds)),
-            Err(error) => Err(failure.unwrap_or_else(|| reason::<T>(&error))),
+            Err(error) => Err(failure.unwrap_or_else(|| error.into_error::<T>())),
         }
     }
 }
@@ -79,37 +94,32 @@ impl Drop for Active {
     }
 }
 
-/// Appends to the bytes of an [`Encoder`].
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl Flavor for Append<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
+/// How much stands before the value.
+const HEAD: usize = 4 + 8;
 
 /// Puts a value at the end; its descriptors are duplicated.
 pub(crate) fn encode_serde<T: Serialize>(value: &T, out: &mut Encoder) -> Result<()> {
-    let count_at = out.bytes.len();
-    out.bytes.extend_from_slice(&[0; 4]);
+    let head = out.bytes.len();
+    out.bytes.extend_from_slice(&[0; HEAD]);
     let active = Active::new(true, Vec::new());
-    let done = postcard::serialize_with_flavor(value, Append(&mut out.bytes));
-    let ((), fds) = active.finish::<T, _>(done)?;
-    out.bytes[count_at..count_at + 4].copy_from_slice(&number_of(&fds)?.to_le_bytes());
+    let done = write(value, &mut out.bytes);
+    let (length, fds) = active.finish::<T, _>(done)?;
+    out.bytes[head..head + 4].copy_from_slice(&number_of(&fds)?.to_le_bytes());
+    out.bytes[head + 4..head + HEAD].copy_from_slice(&length.to_le_bytes());
     out.fds.extend(fds.into_iter().flatten());
     Ok(())
+}
+
+/// The value, its form and its shapes; the length of the first.
+fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<u64, Fault> {
+    let before = out.len();
+    let mut writer = Writer::new(out);
+    value.serialize(&mut writer)?;
+    let made_of = writer.finish()?;
+    // A length that fits into memory fits into 64 bits.
+    let length = (out.len() - before) as u64;
+    *out = postcard::to_extend(&made_of, std::mem::take(out))?;
+    Ok(length)
 }
 
 fn number_of(fds: &[Option<OwnedFd>]) -> Result<u32> {
@@ -118,20 +128,36 @@ fn number_of(fds: &[Option<OwnedFd>]) -> Result<u32> {
 
 /// Takes what [`encode_serde`] put.
 pub(crate) fn decode_serde<T: DeserializeOwned>(input: &mut Decoder) -> Result<T> {
-    let Some(count) = input.rest().first_chunk::<4>().copied() else {
-        return Err(Error::invalid("the number of descriptors is missing"));
+    let short = || {
+        Error::invalid(format!(
+            "the bytes of a `{}` end too early",
+            type_name::<T>()
+        ))
     };
-    input.skip(4);
-    let fds: Result<_> = (0..u32::from_le_bytes(count))
+    let head: &[u8; HEAD] = input.rest().first_chunk().ok_or_else(short)?;
+    let [a, b, c, d, length @ ..] = *head;
+    let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| short())?;
+    input.skip(HEAD);
+    let fds: Result<_> = (0..u32::from_le_bytes([a, b, c, d]))
         .map(|_| input.take_fd().map(Some))
         .collect();
     let active = Active::new(false, fds?);
-    let before = input.rest().len();
-    let done = postcard::take_from_bytes(input.rest())
-        .map(|(value, rest): (T, &[u8])| (value, before - rest.len()));
-    let ((value, read), _) = active.finish::<T, _>(done)?;
-    input.skip(read);
+    let (value, made_of) = input.rest().split_at_checked(length).ok_or_else(short)?;
+    let ((value, read), _) = active.finish::<T, _>(read(value, made_of))?;
+    input.skip(length + read);
     Ok(value)
+}
+
+/// The value, and how many bytes say what it is made of.
+fn read<T: DeserializeOwned>(value: &[u8], made_of: &[u8]) -> Result<(T, usize), Fault> {
+    let (form, shapes, rest) = match postcard::take_from_bytes::<(Form, Vec<Shape<'_>>)>(made_of) {
+        Ok(((form, shapes), rest)) => (form, shapes, rest),
+        Err(error) => return Err(error.into()),
+    };
+    let mut reader = Reader::new(value, form, shapes)?;
+    let value = T::deserialize(&mut reader)?;
+    reader.finish()?;
+    Ok((value, made_of.len() - rest.len()))
 }
 
 /// As [`encode_serde`], for a value that is all there is: a `Vec<u8>` becomes
@@ -160,21 +186,6 @@ pub(crate) fn decode_any<T: DeserializeOwned + 'static>(
     let value = value.map_or_else(|| decode_serde(&mut input), Ok)?;
     input.finish()?;
     Ok(value)
-}
-
-/// What to tell the user about postcard's error.
-fn reason<T>(error: &postcard::Error) -> Error {
-    let name = type_name::<T>();
-    Error::invalid(match error {
-        postcard::Error::WontImplement | postcard::Error::SerializeSeqLengthUnknown => format!(
-            "`{name}` needs a format that describes itself; serde's `untagged`, `flatten` and the \
-             like do not work between processes"
-        ),
-        postcard::Error::DeserializeUnexpectedEnd => {
-            format!("the bytes of a `{name}` end too early")
-        }
-        error => format!("serde's code for `{name}` failed: {error}"),
-    })
 }
 
 /// Its duplicate goes into the basket, and its number there into the data.
@@ -341,8 +352,8 @@ mod tests {
 
     #[test]
     fn each_descriptor_is_taken_once() {
-        let mut out = encoded(&Fd(File::open("/dev/null").unwrap()));
-        out.bytes.push(0);
+        // Two numbers of a descriptor, and both are the first one's.
+        let out = encoded(&(Fd(File::open("/dev/null").unwrap()), 0_u32));
         let error = decode_serde::<[Fd<File>; 2]>(&mut decoder(out)).unwrap_err();
         assert!(
             error.to_string().contains("descriptor 0 did not arrive"),
