@@ -190,6 +190,8 @@ impl Host {
         not.extend(others);
         self.kept = fd::open_numbers();
         self.kept.retain(|fd| !not.contains(fd));
+        let (handles, kept) = self.kept.drain(..).partition(|fd| fd::is_ours(*fd));
+        (self.handles, self.kept) = (handles, kept);
     }
 
     /// Moves the descriptors of its own up, so that the ends which come get the
@@ -243,7 +245,8 @@ impl Host {
         unsafe_code,
         reason = "its contract is about what lives in this process"
     )]
-    fn close_inherited(&self) {
+    fn close_inherited(&mut self) {
+        self.handles.drain(..).for_each(fd::disown);
         let mut keep = self.kept.clone();
         keep.extend(raw::held_fds());
         keep.push(self.socket.as_raw_fd());

@@ -43,6 +43,9 @@ pub(crate) struct Host {
     /// Descriptors that preloads and hooks left open: live values own them. And
     /// numbers that constructors know, see [`stale`](crate::sys::stale).
     pub(super) kept: Vec<RawFd>,
+    /// Descriptors of handles that a preload's code has on processes. They are
+    /// good in this process alone, and forks do not have them.
+    pub(super) handles: Vec<RawFd>,
     /// A copy of the program: its descriptors belong to live values, too.
     pub(super) is_copy: bool,
     /// No more forks: it leaves when the children have.
@@ -79,6 +82,7 @@ impl Host {
             settings: Settings::default(),
             family: None,
             kept,
+            handles: Vec::new(),
             is_copy: false,
             closing: false,
             deaf: false,

@@ -76,6 +76,18 @@ fn place(fd: RawFd) -> Option<(&'static AtomicU64, u64)> {
     Some((OURS.get(fd / 64)?, 1 << (fd % 64)))
 }
 
+/// Whether this library holds the descriptor of this number.
+pub(crate) fn is_ours(fd: RawFd) -> bool {
+    place(fd).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+}
+
+/// In a fork that does not have this descriptor: whoever held it closes nothing.
+pub(crate) fn disown(fd: RawFd) {
+    if let Some((word, bit)) = place(fd) {
+        word.fetch_and(!bit, Ordering::Relaxed);
+    }
+}
+
 /// Closes every descriptor that this library holds.
 pub(crate) fn close_ours() {
     for (index, word) in OURS.iter().enumerate() {
