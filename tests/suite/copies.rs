@@ -336,7 +336,7 @@ fn prints_and_forks(to: File) -> i32 {
     unsafe {
         libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&to), 1)
     };
-    print!("x");
+    std::io::stdout().write_all(b"x").unwrap();
     forks_inside(Back::Returns)
 }
 
