@@ -337,11 +337,7 @@ fn prints_and_forks(to: File) -> i32 {
         libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&to), 1)
     };
     std::io::stdout().write_all(b"x").unwrap();
-    forks_inside(Back::Returns)
-}
-
-fn forks_inside(back: Back) -> i32 {
-    fork_and_wait(back).unwrap_or(-1)
+    forks(Back::Returns)
 }
 
 #[test]
