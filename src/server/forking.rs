@@ -189,7 +189,10 @@ impl Host {
         not.extend(raw::held_fds());
         not.extend(others);
         self.kept = fd::open_numbers();
-        self.kept.retain(|fd| !not.contains(fd));
+        // Handles that a preload's code has on processes are good in this process
+        // alone: what they hold is closed in forks, and they notice that.
+        self.kept
+            .retain(|fd| !not.contains(fd) && !ours::is_ours(*fd));
     }
 
     /// Moves the descriptors of its own up, so that the ends which come get the

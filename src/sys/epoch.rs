@@ -30,7 +30,8 @@ static SERVING: AtomicU64 = AtomicU64::new(0);
 
 /// Makes this process the one that serves: a template or a worker.
 pub(crate) fn claim() {
-    SERVING.store(current(), Ordering::Relaxed);
+    let number = page().map_or_else(current, begin);
+    SERVING.store(number, Ordering::Relaxed);
 }
 
 /// Whether code of the user's has forked this process from one that serves.
@@ -46,10 +47,15 @@ pub(crate) fn current() -> u64 {
     let Some(page) = page else {
         return u64::from(std::process::id());
     };
-    let epoch = page.epoch.load(Ordering::Relaxed);
-    if epoch != 0 {
-        return epoch;
+    match page.epoch.load(Ordering::Relaxed) {
+        0 => begin(page),
+        epoch => epoch,
     }
+}
+
+/// The number on the page, made if there is none. By writing at once: to read a new
+/// page first would be a second fault.
+fn begin(page: &Page) -> u64 {
     let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     match page
         .epoch

@@ -29,7 +29,7 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        let is = identity(fd.as_fd());
+        let is = identity(fd.as_raw_fd());
         if let Some(entry) = entry(fd.as_raw_fd()) {
             entry.store(is, Ordering::Relaxed);
         }
@@ -39,7 +39,7 @@ impl Ours {
     /// The descriptor, unless the program has closed it behind our back.
     pub(crate) fn still(&self) -> Option<BorrowedFd<'_>> {
         let fd = self.fd.as_ref()?.as_fd();
-        (identity(fd) == self.is).then_some(fd)
+        (identity(fd.as_raw_fd()) == self.is).then_some(fd)
     }
 
     /// Takes it out. What is left must not be used any more.
@@ -85,6 +85,12 @@ impl Drop for Ours {
     }
 }
 
+/// Whether this library holds the descriptor of this number.
+pub(crate) fn is_ours(fd: RawFd) -> bool {
+    let is = entry(fd).map_or(0, |entry| entry.load(Ordering::Relaxed));
+    is != 0 && identity(fd) == is
+}
+
 fn entry(fd: RawFd) -> Option<&'static AtomicU64> {
     OURS.get(usize::try_from(fd).ok()?)
 }
@@ -100,13 +106,7 @@ fn take_out(entry: &AtomicU64, is: u64) -> bool {
 pub(crate) fn close_ours() {
     for (fd, entry) in (0..).zip(&OURS) {
         let is = entry.load(Ordering::Relaxed);
-        if is == 0 || !take_out(entry, is) {
-            continue;
-        }
-        // SAFETY: it is borrowed for the line below alone, and one that is not
-        // open is an error there.
-        let number = unsafe { BorrowedFd::borrow_raw(fd) };
-        if identity(number) == is {
+        if is_ours(fd) && take_out(entry, is) {
             // SAFETY: an `Ours` holds this number, and without its entry that
             // `Ours` does not close it again.
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
@@ -117,13 +117,13 @@ pub(crate) fn close_ours() {
 /// What the descriptor is, as a number that no other open one has: inode and
 /// device. (Before Linux 6.9 all pidfds have one inode.) Never 0; all that are
 /// not open are one.
-fn identity(fd: BorrowedFd<'_>) -> u64 {
+fn identity(fd: RawFd) -> u64 {
     // SAFETY: an all-zero status is one.
     let mut status: libc::stat = unsafe { mem::zeroed() };
     // By the system call: glibc's function asks for an empty path, which costs
     // more and which a filter may refuse.
     // SAFETY: the pointer is to a status, which is what the call writes.
-    let result = unsafe { libc::syscall(libc::SYS_fstat, fd.as_raw_fd(), &raw mut status) };
+    let result = unsafe { libc::syscall(libc::SYS_fstat, fd, &raw mut status) };
     if result != 0 {
         return u64::MAX;
     }
@@ -142,7 +142,7 @@ static MAIN_IS: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
     epoch::claim();
     MAIN_SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
-    MAIN_IS.store(identity(socket), Ordering::Relaxed);
+    MAIN_IS.store(identity(socket.as_raw_fd()), Ordering::Relaxed);
 }
 
 /// The process's socket; `None` in the program, in a copy that code of the user's
@@ -155,10 +155,9 @@ pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
     if fd <= 0 {
         return None;
     }
-    // SAFETY: a process keeps its socket open until its end, and before it moves
-    // it, it says so. Where the user's code has closed it, the line below sees it.
-    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-    (identity(socket) == MAIN_IS.load(Ordering::Relaxed)).then_some(socket)
+    // SAFETY: it is what was said to be the socket, and a process keeps that open
+    // until its end; before it moves it, it says so.
+    (identity(fd) == MAIN_IS.load(Ordering::Relaxed)).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 #[cfg(test)]

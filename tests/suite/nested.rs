@@ -1,8 +1,10 @@
 //! Workers and preloads that start processes themselves.
 
+use std::io::Write;
+
 use zygote::{Command, Process, Worker};
 
-use crate::util::watchdog;
+use crate::util::{self, watchdog};
 
 /// Each worker has a template of its own.
 #[zygote::entry]
@@ -87,4 +89,46 @@ fn a_preload_may_start_processes() {
     let process = process.preload(computed_elsewhere::task(4)).unwrap();
     assert_eq!(value::spawn(&process).unwrap().join().unwrap(), 8);
     assert_eq!(value_doubled::spawn(&process).unwrap().join().unwrap(), 16);
+}
+
+/// Its value has handles on processes.
+#[zygote::preload]
+fn with_handles() -> (Process, Option<Worker<u32>>) {
+    (Process::new().unwrap(), Some(double::spawn(4).unwrap()))
+}
+
+#[zygote::preload]
+fn joined(handles: &mut (Process, Option<Worker<u32>>)) {
+    assert_eq!(handles.1.take().unwrap().join().unwrap(), 8);
+    handles.1 = Some(handles.0.fork().unwrap().run(double::task(5)).unwrap());
+}
+
+/// How many descriptors it has, and whether those that it opens stay its own
+/// when the handles are dropped.
+#[zygote::entry]
+fn drops_handles(handles: &mut (Process, Option<Worker<u32>>)) -> (usize, bool) {
+    // Less the one that the listing has.
+    let count = util::fds(std::process::id()) - 1;
+    let error = handles.0.fork().unwrap_err();
+    assert!(error.is_invalid(), "{error:?}");
+    let mut files: Vec<_> = (0..20).map(|_| tempfile::tempfile().unwrap()).collect();
+    handles.1 = None;
+    handles.0 = Process::new().unwrap();
+    let whole = files.iter_mut().all(|file| writeln!(file, "x").is_ok());
+    (count, whole)
+}
+
+#[test]
+fn handles_of_a_preload_are_good_in_its_template_alone() {
+    let _limit = watchdog(30);
+    let process = Process::new().unwrap();
+    let process = process.preload(with_handles::task()).unwrap();
+    let process = process.preload(joined::task()).unwrap();
+    for _ in 0..3 {
+        let worker = drops_handles::spawn(&process).unwrap();
+        assert_eq!(worker.join().unwrap(), (4, true));
+    }
+    let below = process.fork().unwrap();
+    let worker = below.fork().unwrap().run(drops_handles::task()).unwrap();
+    assert_eq!(worker.join().unwrap(), (4, true));
 }

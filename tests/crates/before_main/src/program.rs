@@ -1,11 +1,6 @@
 //! A program whose constructors do what the variable `ACT` says, before zygote's
 //! own constructor (`front`) and after it (`late`). Every step is a line on stdout.
-#![expect(
-    unsafe_code,
-    clippy::print_stdout,
-    clippy::exit,
-    reason = "constructors, and what they do"
-)]
+#![expect(unsafe_code, clippy::exit, reason = "constructors, and what they do")]
 
 use std::{
     env,
