@@ -50,7 +50,7 @@ impl Nicer for std::process::Command {
 
 impl Nicer for zygote::Command {
     fn nicer(&mut self) -> &mut Self {
-        self.nice(0)
+        self.title("own")
     }
 }
 
@@ -135,7 +135,7 @@ fn a_session_that_cannot_have_a_template() {
         // A template that is executed now would be the first of its namespace.
         unshare(CloneFlags::CLONE_NEWPID).unwrap();
         for mut command in [zygote::Command::new("true"), zygote::Command::new("true")] {
-            let error = command.nice(0).status().unwrap_err();
+            let error = command.title("own").status().unwrap_err();
             assert!(error.is_invalid() && error.is_unstarted(), "{error:?}");
             let text = error.to_string();
             assert!(
