@@ -167,19 +167,17 @@ fn the_terminal_of_now() {
         assert!(master >= 0);
         let mut number = 0_u32;
         let unlock = 0_i32;
-        // SAFETY: the pointers are to live numbers.
-        unsafe {
-            assert_eq!(libc::ioctl(master, libc::TIOCSPTLCK, &raw const unlock), 0);
-            assert_eq!(libc::ioctl(master, libc::TIOCGPTN, &raw mut number), 0);
-        }
+        // SAFETY: the pointer is to a live number.
+        let unlocked = unsafe { libc::ioctl(master, libc::TIOCSPTLCK, &raw const unlock) };
+        // SAFETY: as above.
+        let named = unsafe { libc::ioctl(master, libc::TIOCGPTN, &raw mut number) };
+        assert_eq!((unlocked, named), (0, 0));
         // The leader of a session without a terminal gets the first that it opens.
         let path = format!("/dev/pts/{number}");
         let terminal = File::options().read(true).write(true).open(path).unwrap();
-        // SAFETY: it takes two numbers.
-        assert_eq!(
-            unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) },
-            getpgrp().as_raw()
-        );
+        // SAFETY: it takes a number.
+        let foreground = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
+        assert_eq!(foreground, getpgrp().as_raw());
         same_place!("in the foreground of a terminal");
         same!("a program that reads the terminal", {
             // SAFETY: the pointer and the length are those of the text.
