@@ -126,7 +126,9 @@ fn files_that_are_no_programs() {
              std must fork and the C library is glibc",
             // SAFETY: it does nothing.
             (|| Ok(all_of(&unsafe { forked.pre_exec(|| Ok(())) }.output()?)))(),
-            (|| Ok(all_of(&zygote::Command::new(&no_line).nice(0).output()?)))()
+            (|| Ok(all_of(
+                &zygote::Command::new(&no_line).title("own").output()?
+            )))()
         );
     }
     same!("an empty file", {

@@ -4,6 +4,8 @@
 //! give the same, or differ for the reason that stands in the documentation of
 //! `Command`. What was compared is printed.
 
+#![allow(clippy::print_stdout, reason = "what was compared is said")]
+
 mod errors;
 mod methods;
 mod place;

@@ -50,7 +50,7 @@ impl Nicer for std::process::Command {
 
 impl Nicer for zygote::Command {
     fn nicer(&mut self) -> &mut Self {
-        self.nice(0)
+        self.title("own")
     }
 }
 
@@ -135,7 +135,7 @@ fn a_session_that_cannot_have_a_template() {
         // A template that is executed now would be the first of its namespace.
         unshare(CloneFlags::CLONE_NEWPID).unwrap();
         for mut command in [zygote::Command::new("true"), zygote::Command::new("true")] {
-            let error = command.nice(0).status().unwrap_err();
+            let error = command.title("own").status().unwrap_err();
             assert!(error.is_invalid() && error.is_unstarted(), "{error:?}");
             let text = error.to_string();
             assert!(
@@ -167,19 +167,17 @@ fn the_terminal_of_now() {
         assert!(master >= 0);
         let mut number = 0_u32;
         let unlock = 0_i32;
-        // SAFETY: the pointers are to live numbers.
-        unsafe {
-            assert_eq!(libc::ioctl(master, libc::TIOCSPTLCK, &raw const unlock), 0);
-            assert_eq!(libc::ioctl(master, libc::TIOCGPTN, &raw mut number), 0);
-        }
+        // SAFETY: the pointer is to a live number.
+        let unlocked = unsafe { libc::ioctl(master, libc::TIOCSPTLCK, &raw const unlock) };
+        // SAFETY: as above.
+        let named = unsafe { libc::ioctl(master, libc::TIOCGPTN, &raw mut number) };
+        assert_eq!((unlocked, named), (0, 0));
         // The leader of a session without a terminal gets the first that it opens.
         let path = format!("/dev/pts/{number}");
         let terminal = File::options().read(true).write(true).open(path).unwrap();
-        // SAFETY: it takes two numbers.
-        assert_eq!(
-            unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) },
-            getpgrp().as_raw()
-        );
+        // SAFETY: it takes a number.
+        let foreground = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
+        assert_eq!(foreground, getpgrp().as_raw());
         same_place!("in the foreground of a terminal");
         same!("a program that reads the terminal", {
             // SAFETY: the pointer and the length are those of the text.

@@ -46,9 +46,10 @@ fn say_where(dir: &Path, name: &str, mode: u32) {
 
 #[allow(unsafe_code, reason = "the environment is changed")]
 fn set_path(path: Option<&str>) {
-    // SAFETY: no other thread of this process reads it.
     match path {
+        // SAFETY: no other thread of this process reads it.
         Some(path) => unsafe { env::set_var("PATH", path) },
+        // SAFETY: as above.
         None => unsafe { env::remove_var("PATH") },
     }
 }
