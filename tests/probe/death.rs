@@ -29,10 +29,12 @@ use std::{
 use zygote::{Process, Sender};
 
 use self::probe::{
-    LIMIT, Probe, Watch, at_rest, field, group, hear, in_stock, is_alive, living, median, play,
-    say, send, send_group, stat, status, until,
+    LIMIT, Probe, Watch, at_rest, field, hear, in_stock, is_alive, living, median, play, say, send,
+    send_group, stat, status, until,
 };
 
+#[path = "let_go.rs"]
+mod let_go;
 #[path = "mod.rs"]
 mod probe;
 
@@ -43,7 +45,7 @@ const GONE: Duration = Duration::from_secs(2);
 fn probe() {
     play(|role| match role {
         "family" => family(),
-        "lets_go" => lets_go(),
+        "lets_go" => let_go::lets_go(),
         "interrupted" => interrupted(),
         "template_killed" => template_killed(),
         "default_killed" => default_killed(),
@@ -273,59 +275,6 @@ fn nothing_attached_outlives_a_program_that_ends_by_itself() {
 #[test]
 fn nothing_attached_outlives_a_program_that_executes_another() {
     println!("exec: {:?}", dies("exec", 5));
-}
-
-/// Workers without handles, of templates that were told to end; then another
-/// program takes this one's place.
-fn lets_go() {
-    let (sender, receiver) = zygote::channel::<u32>().unwrap();
-    let task = || nest::task(1, sender.try_clone().unwrap());
-    let taken = || Process::<()>::from_fd(Process::new().unwrap().into_fd().unwrap()).unwrap();
-    let (fresh, own) = (Process::fresh().unwrap(), Process::new().unwrap());
-    let workers = [
-        rest::spawn().unwrap(),
-        nest::spawn(1, sender.try_clone().unwrap()).unwrap(),
-        fresh.fork().unwrap().run(task()).unwrap(),
-        fresh.fork().unwrap().fork().unwrap().run(task()).unwrap(),
-        Process::fresh().unwrap().run(task()).unwrap(),
-        own.fork().unwrap().run(task()).unwrap(),
-        taken().fork().unwrap().run(task()).unwrap(),
-        taken().run(task()).unwrap(),
-    ];
-    for _ in 0..14 {
-        receiver.recv_timeout(LIMIT).unwrap();
-    }
-    drop((workers, fresh, own));
-    let fresh = Process::fresh().unwrap().run(rest::task()).unwrap();
-    let detached = fresh.id();
-    fresh.detach().unwrap();
-    zygote::renew_template();
-    rest::spawn().unwrap();
-    zygote::renew_template();
-    say("ready", detached);
-    hear();
-    panic!("{}", Command::new("sleep").arg("60").exec());
-}
-
-#[test]
-fn workers_without_handles_end_when_the_program_executes_another() {
-    let mut probe = Probe::start("lets_go");
-    let detached: u32 = probe.expect("ready").parse().unwrap();
-    let program = probe.id();
-    // 16 workers, and 6 templates.
-    assert!(at_rest(program).len() >= 22, "{:?}", group(program));
-    probe.tell("exec");
-    let is_alone = until(LIMIT, || {
-        let mut left = living(program);
-        left.retain(|pid| *pid != program);
-        left == [detached]
-    });
-    assert!(is_alone, "{:?}, detached {detached}", group(program));
-    let comm = fs::read_to_string(format!("/proc/{program}/comm")).unwrap();
-    assert_eq!(comm.trim(), "sleep");
-    probe.kill();
-    probe.end();
-    send(detached, libc::SIGKILL);
 }
 
 // Ctrl-C.

@@ -272,6 +272,7 @@ fn the_errno_of_a_failed_start_is_had_as_with_std() {
 
 #[zygote::entry]
 fn leaves(code: i32) -> u8 {
+    #[expect(clippy::exit, reason = "what the test is about")]
     std::process::exit(code);
 }
 
