@@ -172,7 +172,8 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
             End::KilledAsleep => {
                 Error::timeout(format!("{text}: it was stopped, or is not loaded"))
             }
-            _ if unread => give_up(Error::timeout(text)),
+            End::Own(Some(status)) if libc::WIFSIGNALED(status) => Error::timeout(text),
+            End::Killed | End::Own(Some(_)) if unread => give_up(Error::timeout(text)),
             _ => Error::timeout(text),
         };
     }

@@ -99,9 +99,19 @@ fn cell() -> Arc<OnceCell<Arc<Peer>>> {
     Arc::clone(&cell.unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The default template, started if need be.
+/// The default template, started if need be. An early one that was given up before
+/// its first word is replaced: what was asked of it in advance would say so for ever.
 pub(super) fn default() -> Result<Arc<Peer>> {
     phase::check()?;
+    let template = started()?;
+    if !template.never_was() {
+        return Ok(template);
+    }
+    replace(&template);
+    started()
+}
+
+fn started() -> Result<Arc<Peer>> {
     cell()
         .get_or_try_init(|| match start::take_early() {
             Some((socket, child)) => Ok(Peer::early(socket, child)),

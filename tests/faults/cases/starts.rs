@@ -147,10 +147,34 @@ fn a_program_that_leaves_without_looking_at_its_token_is_given_up() {
     assert_eq!(again, error);
 }
 
+/// The first template of this program is stopped before its first word.
+fn halted() {
+    if let Err(error) = echo::spawn(7).and_then(|worker| worker.join()) {
+        assert!(error.is_timeout() && error.is_unstarted(), "{error:?}");
+    }
+    assert_eq!(echo::spawn(7).unwrap().join().unwrap(), 7);
+    // There are no strays, so it was killed and is no zombie.
+    Ground::take().assert_clean();
+    say("done", "");
+}
+
+#[test]
+fn the_first_template_may_be_stopped_before_its_first_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = probe::command("halted");
+    command
+        .env("ZYGOTE_FAIL", "template: before constructors=stop")
+        .env(DONE, directory.path().join("done"));
+    let mut probe = Probe::spawn(command);
+    probe.expect_within("done", LONG);
+    probe.finish();
+}
+
 pub(crate) fn play(role: &str) {
     match role {
         "starting" => starting(),
         "lingering" => lingering(),
+        "halted" => halted(),
         _ => panic!("no role {role}"),
     }
 }
