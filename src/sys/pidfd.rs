@@ -183,6 +183,12 @@ pub(crate) fn open_silent(child: i32) -> Option<OwnedFd> {
     open(child).ok()
 }
 
+/// Waits until a process has ended, or the deadline passes.
+#[cfg(feature = "exec")]
+pub(crate) fn await_end(process: BorrowedFd<'_>, deadline: Deadline) {
+    let _ = poll([Want::Read(process)], deadline);
+}
+
 /// Kills a child that was made without an exit signal, by its id. Any other process
 /// of that id is left alone: this one was reaped.
 pub(crate) fn kill_silent(child: i32) {

@@ -156,13 +156,16 @@ fn wait_for(pid: i32) -> Option<i32> {
 ///
 /// # Errors
 ///
-/// It is open and may be such a socket, but the kernel does not say so.
+/// It is open and may be such a socket, but the kernel does not say so, or another
+/// user has made it.
 pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'static>, i32)>> {
     if number < 3 {
         return Ok(None);
     }
-    let Ok(socket) = super::fd::lend(number) else {
-        return Ok(None);
+    let socket = match super::fd::lend(number) {
+        Ok(socket) => socket,
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => return Ok(None),
+        Err(error) => return Err(error),
     };
     match getsockopt(&socket, sockopt::SockType) {
         Ok(SockType::SeqPacket) => {}
@@ -170,8 +173,13 @@ pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'st
         Err(error) => return Err(error.into()),
     }
     let peer = getsockopt(&socket, sockopt::PeerCredentials)?;
-    let is_ours = is_unnamed_unix(socket)? && peer.uid() == geteuid().as_raw();
-    Ok(is_ours.then_some((socket, peer.pid())))
+    if !is_unnamed_unix(socket)? {
+        return Ok(None);
+    }
+    match peer.uid() == geteuid().as_raw() {
+        true => Ok(Some((socket, peer.pid()))),
+        false => Err(io::Error::other("another user has made it")),
+    }
 }
 
 /// Makes an inherited descriptor this library's own.

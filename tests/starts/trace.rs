@@ -123,6 +123,8 @@ pub(crate) fn traced(
     while tracer.next() {}
     let _ = over.send(());
     watchdog.join().unwrap();
+    // The tracer has reaped it.
+    let _ = child.wait();
     kill_group(id);
     (reader.join().unwrap(), tracer.calls, id)
 }
@@ -273,7 +275,11 @@ fn skip(pid: i32) {
 /// The call gives ENOMEM.
 #[cfg(target_arch = "x86_64")]
 fn fail(pid: i32) {
-    poke(pid, libc::RAX, libc::ENOMEM.wrapping_neg() as usize);
+    poke(
+        pid,
+        libc::RAX,
+        0_usize.wrapping_sub(libc::ENOMEM.unsigned_abs() as usize),
+    );
 }
 
 /// Then the template is not counted: whatever it calls ends that.

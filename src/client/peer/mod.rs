@@ -18,13 +18,7 @@ use super::{ending, forks::Forks};
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     exit::Exit,
-    sys::{
-        epoch, fail, fork,
-        ours::Ours,
-        pidfd,
-        poll::{Deadline, Want, poll},
-        socket,
-    },
+    sys::{epoch, fail, fork, ours::Ours, pidfd, poll::Deadline, socket},
     wire::{
         frame::{Failure, Fate, Head, Kind, SAME_OWNER},
         link::{self, Trouble},
@@ -170,7 +164,7 @@ impl Peer {
     pub(super) fn kill_born(&self) -> Option<Exit> {
         let born = lock(&self.inbox).born.take()?;
         let _ = pidfd::signal(born.as_fd(), libc::SIGKILL);
-        let _ = poll([Want::read(&born)], Deadline::after(LAST));
+        pidfd::await_end(born.as_fd(), Deadline::after(LAST));
         // A program that is the reaper of orphans has it as a child by now.
         let status = pidfd::collect(born.as_fd())
             .status()
