@@ -11,11 +11,10 @@ use super::{
 };
 
 /// The elements of a sequence, the keys of a map, or its values.
-#[derive(Default)]
 struct Track {
     done: usize,
-    /// The form of all so far.
-    form: Option<Form>,
+    /// The form of all so far; [`Form::None`] before the first, and once they differ.
+    form: Form,
     /// That of each, once they differ.
     each: Option<Shape<'static>>,
 }
@@ -49,16 +48,22 @@ impl<'w, 'a> Elements<'w, 'a> {
             to,
             at,
             count,
-            keys: Track::default(),
-            values: Track::default(),
+            keys: Track::NEW,
+            values: Track::NEW,
         })
     }
 }
 
 impl Track {
+    const NEW: Self = Self {
+        done: 0,
+        form: Form::None,
+        each: None,
+    };
+
     #[inline(always)]
     fn note(&mut self, form: Form, count: usize) {
-        if self.form != Some(form) || self.each.is_some() {
+        if self.form != form {
             self.differ(form, count);
         }
         self.done += 1;
@@ -66,17 +71,18 @@ impl Track {
 
     #[cold]
     fn differ(&mut self, form: Form, count: usize) {
-        let Some(first) = self.form else {
-            self.form = Some(form);
+        if self.done == 0 {
+            self.form = form;
             return;
-        };
-        let done = self.done;
+        }
+        let (first, done) = (self.form, self.done);
         let each = self.each.get_or_insert_with(|| {
             let mut shape = Shape::new(What::Elements, "", count);
             (0..done).for_each(|at| shape.push(at, "", first));
             shape
         });
         each.push(done, "", form);
+        self.form = Form::None;
     }
 }
 
@@ -97,8 +103,12 @@ impl Elements<'_, '_> {
     /// Fills the gap of a track.
     fn describe(to: &mut Writer<'_>, at: usize, track: Track) -> Result {
         match track.each {
-            // Without elements it can also be read as bytes.
-            None => to.bytes()[at] = track.form.unwrap_or(Form::U8).byte(),
+            None => {
+                // Without elements it can also be read as bytes.
+                let empty = track.form == Form::None;
+                let form = if empty { Form::U8 } else { track.form };
+                to.bytes()[at] = form.byte();
+            }
             Some(shape) => {
                 let number = to.number(shape);
                 to.bytes().insert(at, Form::None.byte());
