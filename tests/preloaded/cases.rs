@@ -41,19 +41,30 @@ fn counted(name: &CStr) -> i32 {
     unsafe { *number.cast() }
 }
 
-/// The descriptors of the caller but for the one that lists them, and how often
-/// the handlers ran on its way here: before forks, and in the children.
+/// The descriptors of the caller but for the one that lists them, how many numbers
+/// are taken and can be used for nothing, and how often the handlers ran on its way
+/// here: before forks, and in the children.
 #[zygote::entry]
-fn look() -> (Vec<(i32, String)>, i32, i32) {
+fn look() -> (Vec<(i32, String)>, usize, i32, i32) {
     let mut list = probe::descriptors(id());
     let own = format!("/proc/{}/fd", id());
     list.retain(|(_, target)| *target != own);
+    let all = list.len();
+    list.retain(|(number, _)| !is_taken(*number));
+    let taken = all - list.len();
     let (prepared, children) = (c"preloaded_prepared", c"preloaded_children");
-    (list, counted(prepared), counted(children))
+    (list, taken, counted(prepared), counted(children))
 }
 
-fn check(seen: (Vec<(i32, String)>, i32, i32), forks: i32) {
-    let (list, prepared, children) = seen;
+/// Whether it is open, and can neither be read nor written.
+fn is_taken(number: i32) -> bool {
+    // SAFETY: F_GETFL reads flags and touches no memory.
+    unsafe { libc::fcntl(number, libc::F_GETFL) & libc::O_PATH != 0 }
+}
+
+fn check(seen: (Vec<(i32, String)>, usize, i32, i32), forks: i32) {
+    let (list, taken, prepared, children) = seen;
+    assert_eq!(taken, 6, "the object knows the numbers of so many");
     let numbers: Vec<_> = list.iter().map(|(number, _)| *number).collect();
     assert!(numbers.starts_with(&[0, 1, 2]), "{list:?}");
     assert_eq!(list.len(), 4, "{list:?}");

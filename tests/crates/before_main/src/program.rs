@@ -1,5 +1,6 @@
 //! A program whose constructors do what the variable `ACT` says, before zygote's
-//! own constructor (`front`) and after it (`late`). Every step is a line on stdout.
+//! own constructor (`front`) and after it (`late`). Every step is a line in the file
+//! that `REPORT` names.
 #![expect(unsafe_code, clippy::exit, reason = "constructors, and what they do")]
 
 use std::{
@@ -117,8 +118,12 @@ fn run(process: Result<Process>) -> Result<String> {
 fn say(who: &str, what: impl Debug) {
     let place = if is_template() { "template" } else { "program" };
     let what = format!("{what:?}").replace('\n', " ");
-    // In one piece: another process writes there as well.
-    let _ = io::stdout().write_all(format!("{who} in the {place}: {what}\n").as_bytes());
+    // Not on stdout, which a template does not have. In one piece: another process
+    // writes there as well.
+    let report = env::var_os("REPORT").unwrap_or_default();
+    if let Ok(mut file) = fs::File::options().append(true).open(report) {
+        let _ = file.write_all(format!("{who} in the {place}: {what}\n").as_bytes());
+    }
 }
 
 /// By what `ps` shows.

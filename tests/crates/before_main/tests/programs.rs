@@ -1,7 +1,7 @@
 //! What the programs say, for each thing that a constructor may do.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::process::{Command, Stdio};
+use std::{fs, process::Command};
 
 const PROGRAMS: [&str; 2] = [
     env!("CARGO_BIN_EXE_before_main_early"),
@@ -15,15 +15,15 @@ const WAYS: [&str; 8] = [
 
 /// The lines that begin so, without that.
 fn said(program: &str, act: &str) -> Vec<(String, String)> {
+    let report = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new(program);
-    command.env("ACT", act).env_remove("DEPTH");
-    let output = command.stderr(Stdio::inherit()).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {act}: {} {text}",
-        output.status
-    );
+    command
+        .env("ACT", act)
+        .env("REPORT", report.path())
+        .env_remove("DEPTH");
+    let status = command.status().unwrap();
+    let text = fs::read_to_string(report.path()).unwrap();
+    assert!(status.success(), "{program} {act}: {status} {text}");
     let pair = |line: &str| {
         let (who, what) = line.split_once(": ").unwrap();
         (who.to_owned(), what.to_owned())
