@@ -5,9 +5,11 @@
 //! remembered with what it is, and looked at before it is written to or closed.
 
 use std::{
+    alloc::{self, Layout},
     mem,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
-    sync::atomic::{AtomicI32, AtomicU64, Ordering},
+    ptr,
+    sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering},
 };
 
 use super::epoch;
@@ -18,7 +20,13 @@ use super::epoch;
 /// close those that are ours, while copies of our handles still name them. So
 /// this table, not the handle, decides who closes: the one that takes the entry
 /// out. Lock-free, because a fork may copy it at any moment.
-static OURS: [AtomicU64; 1 << 16] = [const { AtomicU64::new(0) }; 1 << 16];
+///
+/// Made at the first need and never freed: a process that has none of them, as most
+/// workers, has no page of it.
+static OURS: AtomicPtr<[AtomicU64; LISTED]> = AtomicPtr::new(ptr::null_mut());
+
+/// So many numbers are listed.
+const LISTED: usize = 1 << 16;
 
 /// A descriptor of this library's own in the user's program.
 #[derive(Debug)]
@@ -30,7 +38,10 @@ pub(crate) struct Ours {
 impl Ours {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let is = identity(fd.as_raw_fd());
-        if let Some(entry) = entry(fd.as_raw_fd()) {
+        let at = usize::try_from(fd.as_raw_fd());
+        if let (Some(table), Ok(at)) = (table().or_else(make_table), at)
+            && let Some(entry) = table.get(at)
+        {
             entry.store(is, Ordering::Relaxed);
         }
         Self { fd: Some(fd), is }
@@ -92,7 +103,27 @@ pub(crate) fn is_ours(fd: RawFd) -> bool {
 }
 
 fn entry(fd: RawFd) -> Option<&'static AtomicU64> {
-    OURS.get(usize::try_from(fd).ok()?)
+    table()?.get(usize::try_from(fd).ok()?)
+}
+
+fn table() -> Option<&'static [AtomicU64; LISTED]> {
+    // SAFETY: it is null, or what `make_table` has made, which is never freed.
+    unsafe { OURS.load(Ordering::Acquire).as_ref() }
+}
+
+/// The table; `None` where there is no memory for it, which lists nothing.
+fn make_table() -> Option<&'static [AtomicU64; LISTED]> {
+    let layout = Layout::new::<[AtomicU64; LISTED]>();
+    // SAFETY: the layout has a size.
+    let new = unsafe { alloc::alloc_zeroed(layout) }.cast::<[AtomicU64; LISTED]>();
+    let null = ptr::null_mut();
+    let made = OURS.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire);
+    if made.is_err() && !new.is_null() {
+        // Another thread was first.
+        // SAFETY: it was made just above, of this layout, and nobody has it.
+        unsafe { alloc::dealloc(new.cast(), layout) };
+    }
+    table()
 }
 
 /// Whether this is what was listed there; it is listed no more.
@@ -104,7 +135,7 @@ fn take_out(entry: &AtomicU64, is: u64) -> bool {
 
 /// Closes every descriptor that this library holds.
 pub(crate) fn close_ours() {
-    for (fd, entry) in (0..).zip(&OURS) {
+    for (fd, entry) in (0..).zip(table().into_iter().flatten()) {
         let is = entry.load(Ordering::Relaxed);
         if is_ours(fd) && take_out(entry, is) {
             // SAFETY: an `Ours` holds this number, and without its entry that
