@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The processes that one program waits for. A copy of it has its own.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// How many there are: whoever finds none takes no lock.
+    /// How many there are: where there are none, no lock is taken.
     count: AtomicUsize,
     list: Mutex<List<Left>>,
 }
@@ -58,7 +58,7 @@ pub(crate) fn look() {
     if ending.count.load(Ordering::Relaxed) == 0 {
         return;
     }
-    // Whoever has it looks, or adds one that is looked at the next time.
+    // The thread that has it looks, or adds one that is looked at next time.
     let Ok(mut list) = ending.list.try_lock() else {
         return;
     };

@@ -195,7 +195,7 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
             ),
         )
         .with_exit(exit),
-        // Whoever kills a process says nothing about its program.
+        // A signal says nothing about the program that it has killed.
         Some((status, exit)) if libc::WIFSIGNALED(status) => gone(Some(exit)),
         // Whatever it did instead, it must not do it again.
         Some((_, exit)) if unread => {

@@ -1,7 +1,7 @@
 //! 0, 1 and 2: those that the program has at that moment, and held by nobody else.
 
 use std::{
-    io::{Read, Write},
+    io::{Read, Seek, Write},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::MetadataExt,
@@ -182,6 +182,19 @@ fn a_copy_of_the_program_holds_no_stream() {
     assert!(worker.try_wait().unwrap().is_none());
 }
 
+/// Plays a role that has other streams than the test gave it.
+fn run_reporting(role: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut command = command(role);
+    command.env(probe::REPORT, file.path());
+    let (_, status) = probe::output(command);
+    let said = fs::read_to_string(file.path()).unwrap();
+    assert!(
+        status.success() && said.contains("@done"),
+        "{status}: {said}"
+    );
+}
+
 /// Replaces its streams again and again; all that starts has the newest.
 fn changes() {
     both(|way| {
@@ -238,30 +251,23 @@ fn changes() {
             let [first, second, third] = one.run(streams::task()).unwrap().join().unwrap();
             assert_eq!((first, third), (are[0], are[2]));
             assert_eq!(second, what_is(File::open("/dev/null").unwrap().as_fd()));
-            for inode in zygote::Command::new("stat")
-                .args(["-L", "-c", "%i", "/proc/self/fd/0", "/proc/self/fd/2"])
-                .output()
-                .map(|output| output.stdout)
-                .into_iter()
-            {
-                // `output` gives pipes for 1 and 2, and nothing for 0.
-                assert_eq!(String::from_utf8_lossy(&inode).lines().count(), 2);
-            }
+            let numbers = ["0", "1", "2"].map(|number| format!("/proc/self/fd/{number}"));
+            let mut stat = zygote::Command::new("stat");
+            stat.args(["-L", "-c", "%d %i"]).args(numbers);
+            assert!(stat.status().unwrap().success());
+            let mut said = String::new();
+            let mut stdout = &files[1];
+            stdout.seek(io::SeekFrom::Start(0)).unwrap();
+            stdout.read_to_string(&mut said).unwrap();
+            let expected = are.map(|(device, inode)| format!("{device} {inode}\n"));
+            assert_eq!(said, expected.concat(), "{way}, round {round}: a program");
         }
     });
 }
 
 #[test]
 fn streams_are_those_of_the_moment() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut command = command("changes_streams");
-    command.env(probe::REPORT, file.path());
-    let (_, status) = probe::output(command);
-    let said = fs::read_to_string(file.path()).unwrap();
-    assert!(
-        status.success() && said.contains("@done"),
-        "{status}: {said}"
-    );
+    run_reporting("changes_streams");
 }
 
 /// Has none of the three.
@@ -294,15 +300,7 @@ fn closes() {
 
 #[test]
 fn a_stream_that_is_closed_is_null() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut command = command("closes_streams");
-    command.env(probe::REPORT, file.path());
-    let (_, status) = probe::output(command);
-    let said = fs::read_to_string(file.path()).unwrap();
-    assert!(
-        status.success() && said.contains("@done"),
-        "{status}: {said}"
-    );
+    run_reporting("closes_streams");
 }
 
 /// More descriptors are lent than the user may have in messages at a time.
