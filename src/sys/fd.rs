@@ -1,6 +1,7 @@
 //! Descriptors: closing what is not kept, 0 to 2, and higher numbers.
 
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
@@ -41,13 +42,13 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
     if result == 0 {
         return;
     }
-    let end = match std::fs::read_dir("/proc/self/fd") {
+    let end = match listed() {
         // One more than the highest open number.
-        Ok(open) => open
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        Some(open) => open
+            .into_iter()
             .max()
-            .map_or(first, |highest: libc::c_uint| highest.saturating_add(1)),
-        Err(_) => libc::c_uint::try_from(limit_of(Resource::RLIMIT_NOFILE)).unwrap_or(1 << 20),
+            .map_or(first, |highest| highest.cast_unsigned().saturating_add(1)),
+        None => libc::c_uint::try_from(limit_of(Resource::RLIMIT_NOFILE)).unwrap_or(1 << 20),
     };
     for fd in first..end.min(last.saturating_add(1)) {
         // SAFETY: as above, the caller answers for the descriptors.
@@ -90,16 +91,44 @@ pub(crate) fn open_numbers() -> Vec<RawFd> {
         // SAFETY: F_GETFD reads a flag and touches no memory.
         unsafe { libc::fcntl(*fd, libc::F_GETFD) >= 0 }
     };
-    match std::fs::read_dir("/proc/self/fd") {
-        Ok(open) => open
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect::<Vec<RawFd>>()
-            .into_iter()
-            // The directory itself was open only while it was read.
-            .filter(|fd| *fd > 2 && is_open(fd))
-            .collect(),
-        Err(_) => (3..4096).filter(is_open).collect(),
+    match listed() {
+        // The directory itself was open only while it was read.
+        Some(mut all) => {
+            all.retain(|fd| *fd > 2 && is_open(fd));
+            all
+        }
+        None => (3..4096).filter(is_open).collect(),
     }
+}
+
+/// The numbers in `/proc/self/fd`. Not by std's `read_dir`, which panics when a
+/// directory cannot be closed: before `main` that is an abort.
+fn listed() -> Option<Vec<RawFd>> {
+    let mut numbers = Vec::new();
+    // SAFETY: the path is a string that ends in NUL.
+    let directory = unsafe { libc::opendir(c"/proc/self/fd".as_ptr()) };
+    if directory.is_null() {
+        return None;
+    }
+    loop {
+        // SAFETY: the directory is open, and nobody else reads from it.
+        let entry = unsafe { libc::readdir(directory) };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: it is an entry, and stays one up to the next call.
+        let name = unsafe { &(*entry).d_name };
+        // SAFETY: the name of an entry ends in NUL.
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+        numbers.extend(
+            name.to_str()
+                .ok()
+                .and_then(|name| name.parse::<RawFd>().ok()),
+        );
+    }
+    // SAFETY: it was opened above, and is not used any more.
+    unsafe { libc::closedir(directory) };
+    Some(numbers)
 }
 
 /// Opens `/dev/null` on each of 0, 1 and 2 that is closed, as the Rust runtime
