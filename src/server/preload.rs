@@ -26,6 +26,11 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     }
     fail::set_role("template");
     let state = host.state.take();
+    // What stands at 0 to 2 before. Afterwards there may be no room to open it.
+    let nothing = match fd::lend(0).and_then(|null| null.try_clone_to_owned()) {
+        Ok(nothing) => nothing,
+        Err(error) => host.give_up(&error, "keeping the standard streams failed"),
+    };
     phase::enter(Phase::Running);
     let result = streams::take(&mut frame)
         .and_then(|()| perform(|| load(state, frame)))
@@ -39,9 +44,10 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     // Before the answer, and so that no fork writes it once more.
     worker::write_out();
     end_unheard();
-    if let Err(error) = fd::let_go_of_standard() {
+    if let Err(error) = (0..3).try_for_each(|stream| fd::put(stream, &nothing)) {
         host.give_up(&error, "letting go of the standard streams failed");
     }
+    drop(nothing);
     let result = result.and_then(|state| match fork::is_single_threaded() {
         true => Ok(state),
         false => Err(Failure {
