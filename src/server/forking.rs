@@ -9,7 +9,7 @@ use super::{
     worker,
 };
 use crate::{
-    error::Kind as ErrorKind,
+    error::{Error, Kind as ErrorKind},
     hooks::When,
     raw,
     sys::{
@@ -88,8 +88,9 @@ impl Host {
                 Some(end)
             }
             Err(error) => {
-                let text = "signalfd in the template failed".into();
-                refuse(&end, error.raw_os_error(), text);
+                let code = error.raw_os_error();
+                let tried = Error::descriptor("signalfd in the template failed", error);
+                refuse(&end, code, tried.text().to_owned());
                 None
             }
         }

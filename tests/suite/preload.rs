@@ -1,7 +1,9 @@
 //! What runs in a template and stays there.
 
 use std::{
-    process::{abort, exit},
+    fs::File,
+    io, iter,
+    process::{abort, exit, id},
     rc::Rc,
     thread,
     time::Duration,
@@ -283,4 +285,34 @@ fn what_was_preloaded_is_shared_by_all_and_copied_for_none() {
     }
     let after = resident();
     assert!(after < before + 512, "{before} KiB, then {after} KiB");
+}
+
+/// Takes every descriptor that there may be.
+#[zygote::preload]
+fn exhaust() -> Vec<File> {
+    util::limit_fds(id(), 64);
+    iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+#[zygote::entry]
+fn kept(files: &Vec<File>) -> usize {
+    files.len()
+}
+
+#[test]
+fn a_preload_that_leaves_no_descriptor_says_what_to_raise() {
+    let _limit = watchdog(30);
+    for _ in 0..3 {
+        let process = Process::new().unwrap().preload(exhaust::task()).unwrap();
+        for _ in 0..2 {
+            let error = kept::spawn(&process).unwrap_err();
+            let (code, text) = (io::Error::from(error.clone()), error.to_string());
+            assert!(error.is_unstarted(), "{error:?}");
+            assert_eq!(code.raw_os_error(), Some(libc::EMFILE), "{error:?}");
+            assert!(text.contains("RLIMIT_NOFILE"), "{text}");
+        }
+    }
+    let other = Process::new().unwrap().preload(words::task("a".into()));
+    let got = word::spawn(&other.unwrap(), 0).unwrap().join();
+    assert_eq!(got.unwrap().as_deref(), Some("a"));
 }
