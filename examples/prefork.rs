@@ -53,14 +53,17 @@ fn main() -> anyhow::Result<()> {
         println!("worker {} accepts", worker.id());
         workers.push(worker);
     }
-    while let Some(index) = zygote::wait_any(&workers, None)? {
-        let dead = workers.swap_remove(index);
-        let exit = dead.wait()?;
-        let worker = replace(&task);
-        println!("worker {} {exit}, {} accepts", dead.id(), worker.id());
-        workers.push(worker);
+    loop {
+        for index in zygote::wait_any(&workers)? {
+            let dead = std::mem::replace(&mut workers[index], replace(&task));
+            let exit = dead.wait()?;
+            println!(
+                "worker {} {exit}, {} accepts",
+                dead.id(),
+                workers[index].id()
+            );
+        }
     }
-    Ok(())
 }
 
 /// Starts a worker in the place of a dead one, as soon as that is possible.

@@ -152,8 +152,25 @@ impl Error {
         self
     }
 
-    /// What was tried, without the entry and the process it is about.
-    pub(crate) fn text(&self) -> &str {
+    /// What was tried and what came of it, without the [entry](Self::entry) and the
+    /// [process id](Self::pid) that the whole text begins with: for a message to a
+    /// user, or to compare two errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::entry]
+    /// fn leave() {
+    ///     std::process::exit(3);
+    /// }
+    ///
+    /// let error = leave::spawn()?.join().unwrap_err();
+    /// assert_eq!(error.message(), "the worker exited with code 3 before it gave a result");
+    /// assert!(error.to_string().ends_with(error.message()));
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    #[must_use]
+    pub fn message(&self) -> &str {
         &self.0.text
     }
 

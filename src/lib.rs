@@ -57,7 +57,7 @@ pub use crate::settings::Confine;
 pub use crate::tokio::Join;
 pub use crate::{
     bytes::Bytes,
-    client::{Process, Worker, renew_template, wait_any},
+    client::{Process, Worker, renew_template, wait_any, wait_any_timeout},
     codec::Fd,
     command::{Child, Command},
     error::{Error, Result},

@@ -62,6 +62,35 @@ impl<R> IntoFuture for Worker<R> {
 }
 
 impl<R> Join<R> {
+    /// The worker that is waited for: to signal or kill it in another branch of
+    /// `select!`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::IntoFuture, time::Duration};
+    ///
+    /// #[zygote::entry]
+    /// fn sleep() {
+    ///     std::thread::sleep(Duration::from_secs(3600));
+    /// }
+    ///
+    /// #[tokio::main(flavor = "current_thread")]
+    /// async fn main() -> zygote::Result<()> {
+    ///     let mut join = sleep::spawn()?.into_future();
+    ///     tokio::select! {
+    ///         outcome = &mut join => outcome?,
+    ///         () = tokio::time::sleep(Duration::from_millis(5)) => join.worker().kill()?,
+    ///     }
+    ///     assert!(join.await.unwrap_err().is_signal());
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn worker(&self) -> &Worker<R> {
+        &self.worker
+    }
+
     // `register` is unsafe for the sake of types that lend a descriptor; an
     // `OwnedFd` owns it.
     #[allow(deprecated, reason = "in newer versions of tokio only")]

@@ -88,7 +88,9 @@ pub(crate) fn run(
         }
 
         let workers = running.iter().map(|job| &job.worker);
-        if let Some(ready) = zygote::wait_any(workers, Some(next_look))? {
+        let left = next_look.saturating_duration_since(Instant::now());
+        // From behind: what is taken out moves none that is still to be.
+        for ready in zygote::wait_any_timeout(workers, left)?.into_iter().rev() {
             let job = running.swap_remove(ready);
             done(job.index, job.outcome());
         }

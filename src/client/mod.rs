@@ -22,5 +22,5 @@ mod worker;
 pub(crate) use peer::Peer;
 pub use process::Process;
 pub use template::renew_template;
-pub use wait_any::wait_any;
+pub use wait_any::{wait_any, wait_any_timeout};
 pub use worker::Worker;

@@ -1,26 +1,32 @@
-//! Waiting for the first of several workers.
+//! Waiting for the first of several descriptors: workers, programs, listeners.
 
-use std::{os::fd::AsFd, time::Instant};
+use std::{os::fd::AsFd, time::Duration};
 
-use super::worker::Worker;
 use crate::{
     error::{Error, Result},
     sys::poll::{Deadline, poll_many},
 };
 
-/// Waits until one of the workers has exited; gives its place. As every wait it
-/// closes a piped stdin that was not taken. `None` when the
-/// deadline passes first; no deadline waits for ever. Without workers it
-/// returns `None` at once.
+/// Waits until at least one of these descriptors can be read, and gives the places
+/// of all that can: a [`Worker`](crate::Worker) and a [`Child`](crate::Child) can
+/// once they have exited, a listener when a client waits, a socket or a pipe when
+/// something is there or its other end is closed.
+///
+/// The places count from 0 in the order given, and so are they returned. Without
+/// descriptors it returns at once, with none. It takes nothing from any of them.
+///
+/// Unlike a worker's own waits it closes no piped stdin: drop what
+/// [`take_stdin`](crate::Worker::take_stdin) gives when you have written all, or a
+/// worker that reads to the end has none.
 ///
 /// # Errors
 ///
-/// `poll` failed.
+/// `poll` failed: the kernel has no memory, for example.
 ///
 /// # Examples
 ///
 /// ```
-/// use std::time::{Duration, Instant};
+/// use std::{os::fd::AsFd, os::unix::net::UnixStream, time::Duration};
 ///
 /// #[zygote::entry]
 /// fn nap(ms: u64) -> u64 {
@@ -29,21 +35,55 @@ use crate::{
 /// }
 ///
 /// let mut workers = vec![nap::spawn(60_000)?, nap::spawn(1)?];
-/// let deadline = Instant::now() + Duration::from_secs(30);
-/// assert_eq!(zygote::wait_any(&workers, Some(deadline))?, Some(1));
+/// assert_eq!(zygote::wait_any(&workers)?, [1]);
 /// assert_eq!(workers.remove(1).join()?, 1);
+///
+/// // A worker beside something else.
+/// let (mut tell, stop) = UnixStream::pair()?;
+/// std::io::Write::write_all(&mut tell, b"stop")?;
+/// assert_eq!(zygote::wait_any([workers[0].as_fd(), stop.as_fd()])?, [1]);
+/// workers[0].kill()?;
 /// # Ok::<(), zygote::Error>(())
 /// ```
-pub fn wait_any<'w, R: 'w>(
-    workers: impl IntoIterator<Item = &'w Worker<R>>,
-    deadline: Option<Instant>,
-) -> Result<Option<usize>> {
-    let workers = workers.into_iter().inspect(|worker| worker.close_stdin());
-    let pidfds: Vec<_> = workers.map(AsFd::as_fd).collect();
-    if pidfds.is_empty() {
-        return Ok(None);
+pub fn wait_any<F: AsFd>(these: impl IntoIterator<Item = F>) -> Result<Vec<usize>> {
+    ready(these, Deadline::NEVER)
+}
+
+/// [`wait_any`], but for this long; gives no places when none can be read by then.
+/// With [`Duration::ZERO`] it looks and does not wait.
+///
+/// # Errors
+///
+/// As `wait_any`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// #[zygote::entry]
+/// fn sleep() {
+///     std::thread::sleep(Duration::from_secs(3600));
+/// }
+///
+/// let worker = sleep::spawn()?.kill_on_drop(true);
+/// let ready = zygote::wait_any_timeout([&worker], Duration::from_millis(5))?;
+/// assert!(ready.is_empty());
+/// # Ok::<(), zygote::Error>(())
+/// ```
+pub fn wait_any_timeout<F: AsFd>(
+    these: impl IntoIterator<Item = F>,
+    timeout: Duration,
+) -> Result<Vec<usize>> {
+    ready(these, Deadline::after(timeout))
+}
+
+fn ready<F: AsFd>(these: impl IntoIterator<Item = F>, deadline: Deadline) -> Result<Vec<usize>> {
+    let these: Vec<F> = these.into_iter().collect();
+    if these.is_empty() {
+        return Ok(Vec::new());
     }
-    let ready = poll_many(&pidfds, Deadline::at(deadline))
-        .map_err(|error| Error::os("poll for the exit of workers failed", error))?;
-    Ok(ready.first().copied())
+    let fds: Vec<_> = these.iter().map(AsFd::as_fd).collect();
+    poll_many(&fds, deadline)
+        .map_err(|error| Error::os("poll for the first of several descriptors failed", error))
 }

@@ -74,7 +74,7 @@ impl Child {
     /// How it ended cannot be known, because its template died (before Linux
     /// 6.15); a system call failed; the handle is from before a fork.
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        known(self.exit()?)
+        known(self.wait_usage()?)
     }
 
     /// [`wait`](Self::wait) that does not wait, and closes nothing.
@@ -96,12 +96,13 @@ impl Child {
         self.worker.wait_timeout(timeout)?.map(known).transpose()
     }
 
-    /// [`wait`](Self::wait), and says what it used as well.
+    /// [`wait`](Self::wait), and says what it used as well. Where it cannot be known
+    /// how it ended, the [`Exit`] says so, and this is no error.
     ///
     /// # Errors
     ///
     /// A system call failed, or the handle is from before a fork.
-    pub fn exit(&mut self) -> Result<Exit> {
+    pub fn wait_usage(&mut self) -> Result<Exit> {
         drop(self.stdin.take());
         self.worker.wait()
     }

@@ -322,7 +322,7 @@ impl Failure {
             },
             unstarted: error.is_unstarted(),
             code,
-            text: error.text().to_owned(),
+            text: error.message().to_owned(),
         }
     }
 

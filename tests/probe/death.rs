@@ -401,8 +401,8 @@ fn template_killed() {
         });
         let tell = done(sender.clone());
         scope.spawn(move || {
-            let first = zygote::wait_any([&any], None).unwrap();
-            tell("wait_any", format!("{} ", first == Some(0)));
+            let first = zygote::wait_any([&any]).unwrap();
+            tell("wait_any", format!("{} ", first == [0]));
         });
         let tell = done(sender.clone());
         let template = &template;

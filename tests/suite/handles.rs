@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeSet,
-    os::{fd::AsFd, unix::process::ExitStatusExt},
+    io::Write,
+    os::{
+        fd::AsFd,
+        unix::{net::UnixStream, process::ExitStatusExt},
+    },
     process::id,
     thread,
     time::{Duration, Instant},
 };
 
 use nix::poll::{PollFd, PollFlags, poll};
-use zygote::{Process, Worker, wait_any};
+use zygote::{Process, Worker, wait_any, wait_any_timeout};
 
 use crate::util::{self, Census, alone, watchdog, within};
 
@@ -334,16 +338,32 @@ fn join_timeout_again_and_again() {
 #[test]
 fn wait_any_gives_the_first() {
     let _limit = watchdog(30);
-    let soon = |after| Some(Instant::now() + after);
     let mut workers = vec![sleep::spawn().unwrap(), sleep::spawn().unwrap()];
-    let none = wait_any(&workers, soon(Duration::from_millis(10)));
-    assert_eq!(none.unwrap(), None);
+    let none = wait_any_timeout(&workers, Duration::from_millis(10));
+    assert_eq!(none.unwrap(), []);
     workers[1].kill().unwrap();
-    assert_eq!(wait_any(&workers, soon(util::PATIENCE)).unwrap(), Some(1));
+    assert_eq!(wait_any_timeout(&workers, util::PATIENCE).unwrap(), [1]);
     assert!(workers.remove(1).join().unwrap_err().is_signal());
     workers[0].kill().unwrap();
-    assert_eq!(wait_any(&workers, None).unwrap(), Some(0));
-    assert_eq!(wait_any::<()>([], None).unwrap(), None);
+    assert_eq!(wait_any(&workers).unwrap(), [0]);
+    assert_eq!(wait_any(&[] as &[Worker<()>]).unwrap(), []);
+}
+
+#[test]
+fn wait_any_gives_all_that_are_ready_of_whatever_kind() {
+    let _limit = watchdog(30);
+    let (worker, other) = (sleep::spawn().unwrap(), sleep::spawn().unwrap());
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let fds = [worker.as_fd(), near.as_fd(), other.as_fd()];
+    assert_eq!(wait_any_timeout(fds, Duration::ZERO).unwrap(), []);
+    far.write_all(b"!").unwrap();
+    assert_eq!(wait_any(fds).unwrap(), [1], "it takes nothing");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(wait_any(fds).unwrap(), [1, 2]);
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    assert_eq!(wait_any(fds).unwrap(), [0, 1, 2]);
 }
 
 #[zygote::entry]

@@ -1,6 +1,6 @@
 //! A worker as a future.
 
-use std::{thread, time::Duration};
+use std::{future::IntoFuture, thread, time::Duration};
 
 use ::tokio::{
     runtime::{Builder, Runtime},
@@ -45,6 +45,21 @@ fn a_worker_can_be_awaited() {
         let killed = nap::spawn(3_600_000).unwrap();
         killed.kill().unwrap();
         assert!(killed.await.unwrap_err().is_signal());
+    });
+}
+
+#[test]
+fn a_worker_that_is_awaited_can_be_killed_beside() {
+    let _limit = watchdog(30);
+    runtime().block_on(async {
+        let mut join = nap::spawn(3_600_000).unwrap().into_future();
+        assert!(
+            timeout(Duration::from_millis(20), &mut join).await.is_err(),
+            "it goes on"
+        );
+        assert!(util::is_alive(join.worker().id()));
+        join.worker().kill().unwrap();
+        assert!(join.await.unwrap_err().is_signal());
     });
 }
 

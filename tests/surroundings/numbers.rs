@@ -106,10 +106,10 @@ fn lowered() {
             assert!(alive.wait_timeout(short).unwrap().is_none(), "{way}, {few}");
             let exit = ended.wait().unwrap();
             assert_eq!(exit.status().unwrap().code(), Some(3));
-            assert_eq!(zygote::wait_any([&alive, &ended], None).unwrap(), Some(1));
+            assert_eq!(zygote::wait_any([&alive, &ended]).unwrap(), [1]);
             assert_eq!(
-                zygote::wait_any([&alive, &alive, &alive], Some(Instant::now() + short)).unwrap(),
-                None
+                zygote::wait_any_timeout([&alive, &alive, &alive], short).unwrap(),
+                []
             );
             // A request that the template can only refuse, and lives.
             let refused = typed("fork", || own.fork()?.run(echo::task(1))?.join());

@@ -56,7 +56,7 @@ fn a_piped_stdin_that_nobody_took_is_closed_by_every_wait() {
     check_same(
         "exit",
         &std,
-        &Ok(how(cat().exit().unwrap().status().unwrap())),
+        &Ok(how(cat().wait_usage().unwrap().status().unwrap())),
     );
 }
 
