@@ -154,6 +154,15 @@ fn the_check_sees_what_is_missing() {
     assert_eq!(missing("`tests/pages.rs`: `prose`, `nothing`"), 1);
 }
 
+/// Pages that rustdoc shows: where it does, no file is beside them.
+#[test]
+fn pages_of_the_crate_link_to_no_file() {
+    for page in ["README.md", "docs/gotchas.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        assert_eq!(links(&prose(&text)), [""; 0], "{page}");
+    }
+}
+
 #[test]
 fn the_map_is_short() {
     let map = fs::read_to_string(root().join("DESIGN.md")).unwrap();
