@@ -112,10 +112,10 @@ ok "the README's command survives a crash, a hang and a bomb, and makes a contac
 [[ -z $(tr -cd '\r\033' <"$log") ]] || fail "draws a progress bar into a file"
 ok "the progress bar is silent where there is no terminal"
 
-expect 0 thumbnails --out "$dir/all" --timeout 2 --memory 200
+expect 0 thumbnails --out "$dir/all" --timeout 5 --memory 100
 says '^26 thumbnails .*, 10 pictures failed$'
-says '^  sea-hang.ppm +took more than 2 s$'
-says '^  dunes-bomb.ppm +took more than 200 MB of memory$'
+says '^  sea-hang.ppm +took more than 5 s$'
+says '^  dunes-bomb.ppm +took more than 100 MB of memory$'
 ok "the limits are those that were asked for"
 
 for picture in "$dir"/all/sample/*; do
@@ -142,12 +142,12 @@ done
 expect 0 thumbnails "$dir/good" --out "$dir/from-good" --workers 4
 says '^26 thumbnails with 4 workers in .*, 0 pictures failed$'
 ok "exit code 0 for a directory where all is well"
-expect 1 thumbnails "$dir/good" --out "$dir/injected" --timeout 2 --memory 200 \
+expect 1 thumbnails "$dir/good" --out "$dir/injected" --timeout 5 --memory 100 \
     --inject crash --inject hang --inject bomb --inject panic
 says '^22 thumbnails .*, 4 pictures failed$'
 says '^  [^ ]+ +the decoder was killed by SIGABRT'
-says '^  [^ ]+ +took more than 2 s$'
-says '^  [^ ]+ +took more than 200 MB of memory$'
+says '^  [^ ]+ +took more than 5 s$'
+says '^  [^ ]+ +took more than 100 MB of memory$'
 says '^  [^ ]+ +.*this panic was injected'
 ok "a crash, a hang, a bomb and a panic cost one picture each"
 expect 1 thumbnails "$dir/all/sample" --out "$dir/from-all"
