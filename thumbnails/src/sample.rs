@@ -1,7 +1,11 @@
 //! The sample directory: pictures of several formats and sizes, and some that
 //! are no pictures any more.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
 
 use anyhow::ensure;
 use zygote::Process;
@@ -76,9 +80,27 @@ fn spoil(dir: &Path) -> anyhow::Result<()> {
         dir.join("sea-renamed.jpg"),
         "This is a text, whatever its name says.\n",
     )?;
-    // A header of 21 bytes that asks for 10.8 GB.
-    fs::write(dir.join("dunes-bomb.ppm"), "P6\n60000 60000\n255\n\n\n")?;
+    hostile(dir)?;
     Ok(())
+}
+
+/// Adds pictures that are more than their decoder can bear.
+fn hostile(dir: &Path) -> io::Result<()> {
+    // Asks for more memory than any machine has: the decoder aborts.
+    let header = "P6\n1000000000 1000000000\n255\n";
+    fs::write(dir.join("clouds-crash.ppm"), header)?;
+    // A picture of 2.7 GB, all of it black.
+    let header = "P6\n30000 30000\n255\n";
+    sparse(&dir.join("dunes-bomb.ppm"), header, 2_700_000_100)?;
+    // A comment in the header that goes on and on.
+    sparse(&dir.join("sea-hang.ppm"), "P6\n#", 32 << 30)
+}
+
+/// A file that begins like this; the zeros that follow take no room on the disk.
+fn sparse(path: &Path, begin: &str, length: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(begin.as_bytes())?;
+    file.set_len(length)
 }
 
 /// The file with all bytes of its second quarter inverted.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage, Rgba, RgbaImage, imageops};
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, Rgba, RgbaImage, imageops};
 use serde::{Deserialize, Serialize};
 
 /// The longer side of a thumbnail.
@@ -48,28 +48,18 @@ pub(crate) enum Fault {
 ///
 /// The worker is given an open file, not a path: it has no use for others.
 #[zygote::entry]
-pub(crate) fn thumbnail(
-    picture: File,
-    memory: u64,
-    fault: Option<Fault>,
-) -> Result<Decoded, String> {
+pub(crate) fn thumbnail(picture: File, fault: Option<Fault>) -> Result<Decoded, String> {
     if let Some(fault) = fault {
         fault.happen()?;
     }
-    decode(picture, memory).map_err(|error| error.to_string())
+    decode(picture).map_err(|error| error.to_string())
 }
 
-fn decode(picture: File, memory: u64) -> image::ImageResult<Decoded> {
-    // A decoder that respects this refuses in time. Those that do not are the
-    // program's affair.
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(memory);
+fn decode(picture: File) -> image::ImageResult<Decoded> {
     let mut reader = ImageReader::new(BufReader::new(picture)).with_guessed_format()?;
-    reader.limits(limits.clone());
+    // No limits inside: not every decoder has some, and the program's hold for all.
+    reader.no_limits();
     let mut decoder = reader.into_decoder()?;
-    limits.reserve(decoder.total_bytes())?;
-    decoder.set_limits(limits)?;
-
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use image::RgbImage;
-use zygote::{Process, Worker};
+use zygote::{Process, Stdio, Worker};
 
 use crate::decode::{Decoded, Fault, SIDE, thumbnail};
 
@@ -32,7 +32,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// What a picture is decoded in.
     fn process(&self) -> zygote::Result<Process> {
-        let process = Process::new()?;
+        // What a dying decoder says would tear the progress bar apart.
+        let process = Process::new()?.stderr(Stdio::null());
         #[cfg(feature = "confine")]
         if self.confine {
             // Beyond what is looked at here, in case that is too late. Address
@@ -108,7 +109,7 @@ impl Job {
         limits: &Limits,
         fault: Option<Fault>,
     ) -> zygote::Result<Self> {
-        let task = thumbnail::task(File::open(path)?, limits.memory, fault);
+        let task = thumbnail::task(File::open(path)?, fault);
         Ok(Self {
             index,
             worker: limits.process()?.run(task)?,
