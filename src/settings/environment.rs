@@ -1,60 +1,146 @@
-//! The environment: what is done with the names and values of its settings, and
-//! the whole of it in one piece.
+//! Environment, directory, umask, names.
 
-use std::{collections::BTreeMap, ffi::OsString, os::unix::ffi::OsStrExt};
+use std::{
+    collections::BTreeMap,
+    ffi::{CString, OsStr, OsString},
+    io,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::Path,
+    sync::Arc,
+};
 
-use super::Setting;
+use nix::{
+    errno::Errno,
+    sys::stat::{self, Mode, fstat},
+    unistd::{chdir, fchdir},
+};
 
-/// Names, each with its value behind it.
-pub(crate) const SET: i64 = 0;
+use super::{
+    setting::{Setting, Settings, quoted},
+    what::What,
+};
+use crate::sys::{environment, image};
+
+/// The number of a change of the environment. Names, each with its value behind it.
+const SET: i64 = 0;
 /// Names.
-pub(crate) const REMOVE: i64 = 1;
+const REMOVE: i64 = 1;
 /// Nothing follows: all variables go.
-pub(crate) const CLEAR: i64 = 2;
-/// One text, `NAME=value` and a NUL for each: these and no others.
-pub(crate) const WHOLE: i64 = 3;
+const CLEAR: i64 = 2;
 
-/// What these variables are after these settings, as [`WHOLE`]; `None` where a
-/// name or a value cannot be.
-pub(crate) fn whole(
-    variables: impl Iterator<Item = (OsString, OsString)>,
-    said: &[Setting],
-) -> Option<Vec<u8>> {
-    let mut block = Vec::with_capacity(4096);
-    if said.is_empty() {
-        for (key, value) in variables {
-            push(&mut block, key.as_bytes(), value.as_bytes());
-        }
-        return Some(block);
+impl Settings {
+    pub(crate) fn env(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
+        self.envs([(key, value)]);
     }
-    let variables: Vec<_> = variables.collect();
-    let all = variables
-        .iter()
-        .map(|(key, value)| (key.as_bytes(), value.as_bytes()));
-    let mut all: BTreeMap<&[u8], &[u8]> = all.collect();
-    for setting in said {
-        match setting.numbers[..] {
-            [CLEAR] => all.clear(),
-            [REMOVE] => setting.texts.iter().for_each(|key| {
-                all.remove(&key[..]);
-            }),
-            _ => {
-                for pair in setting.texts.chunks(2) {
-                    let [key, value] = pair else { return None };
-                    // As setenv(3) has it.
-                    let is_name = !key.is_empty() && !key.contains(&b'=');
-                    if !is_name || key.contains(&0) || value.contains(&0) {
-                        return None;
+
+    pub(crate) fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        &mut self,
+        vars: impl IntoIterator<Item = (K, V)>,
+    ) {
+        let mut setting = Setting::new(What::Environment).number(SET);
+        for (key, value) in vars {
+            let (key, value) = (key.as_ref().as_bytes(), value.as_ref().as_bytes());
+            setting = setting.text(key).text(value);
+        }
+        self.add(setting);
+    }
+
+    pub(crate) fn env_remove(&mut self, key: impl AsRef<OsStr>) {
+        let key = key.as_ref().as_bytes();
+        self.add(Setting::new(What::Environment).number(REMOVE).text(key));
+    }
+
+    pub(crate) fn env_clear(&mut self) {
+        self.put(Setting::new(What::Environment).number(CLEAR));
+    }
+
+    /// Records what these variables become by the changes, in place of the changes;
+    /// where a name or a value cannot be, those stay, to say why.
+    pub(crate) fn settle_variables(
+        &mut self,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) {
+        if let Some(whole) = self.changed(variables) {
+            self.remove(What::Environment);
+            self.put(Setting::new(What::Variables).text(whole));
+        }
+    }
+
+    /// Takes the settled variables out: `NAME=value` and a NUL for each.
+    pub(crate) fn take_variables(&mut self) -> Option<Vec<u8>> {
+        self.take(What::Variables)?.texts.into_iter().next()
+    }
+
+    /// What these variables are after the changes; `None` where a name or a value
+    /// cannot be.
+    fn changed(&self, variables: impl Iterator<Item = (OsString, OsString)>) -> Option<Vec<u8>> {
+        let mut block = Vec::with_capacity(4096);
+        if !self.has(What::Environment) {
+            for (key, value) in variables {
+                push(&mut block, key.as_bytes(), value.as_bytes());
+            }
+            return Some(block);
+        }
+        let variables: Vec<_> = variables.collect();
+        let all = variables
+            .iter()
+            .map(|(key, value)| (key.as_bytes(), value.as_bytes()));
+        let mut all: BTreeMap<&[u8], &[u8]> = all.collect();
+        for change in self.of(What::Environment) {
+            match change.numbers[..] {
+                [CLEAR] => all.clear(),
+                [REMOVE] => change.texts.iter().for_each(|key| {
+                    all.remove(&key[..]);
+                }),
+                _ => {
+                    for pair in change.texts.chunks(2) {
+                        let [key, value] = pair else { return None };
+                        // As setenv(3) has it.
+                        let is_name = !key.is_empty() && !key.contains(&b'=');
+                        if !is_name || key.contains(&0) || value.contains(&0) {
+                            return None;
+                        }
+                        all.insert(key, value);
                     }
-                    all.insert(key, value);
                 }
             }
         }
+        for (key, value) in all {
+            push(&mut block, key, value);
+        }
+        Some(block)
     }
-    for (key, value) in all {
-        push(&mut block, key, value);
+
+    pub(crate) fn current_dir(&mut self, dir: impl AsRef<Path>) {
+        let dir = dir.as_ref().as_os_str().as_bytes();
+        self.put(Setting::new(What::CurrentDir).text(dir));
     }
-    Some(block)
+
+    /// Whether the directory depends on where the process begins. With a new root, a
+    /// path is one inside of it.
+    pub(crate) fn is_dir_relative(&self) -> bool {
+        let is_absolute = |dir: &Setting| dir.texts.concat().starts_with(b"/");
+        !self.has(What::Root) && !self.of(What::CurrentDir).any(is_absolute)
+    }
+
+    /// Begins in this directory; a path is one of it.
+    pub(crate) fn begin_in(&mut self, here: OwnedFd) {
+        let dir = self.take(What::CurrentDir);
+        let dir = dir.unwrap_or_else(|| Setting::new(What::CurrentDir));
+        self.put(dir.fd(Arc::new(here)));
+    }
+
+    pub(crate) fn umask(&mut self, mask: u32) {
+        self.put(Setting::new(What::Umask).number(mask));
+    }
+
+    pub(crate) fn title(&mut self, title: impl AsRef<OsStr>) {
+        self.put(Setting::new(What::Title).text(title.as_ref().as_bytes()));
+    }
+
+    pub(crate) fn thread_name(&mut self, name: impl AsRef<OsStr>) {
+        self.put(Setting::new(What::ThreadName).text(name.as_ref().as_bytes()));
+    }
 }
 
 fn push(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
@@ -64,61 +150,203 @@ fn push(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     block.push(0);
 }
 
-/// The names and values of a [`WHOLE`].
-pub(crate) fn pairs(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The names and values of settled variables.
+fn pairs(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     block.split(|byte| *byte == 0).filter_map(|variable| {
         let at = variable.iter().position(|byte| *byte == b'=')?;
         Some((&variable[..at], &variable[at + 1..]))
     })
 }
 
+pub(super) fn change(setting: &Setting, _: &Settings) -> io::Result<()> {
+    let texts = &setting.texts;
+    match setting.numbers[..] {
+        [CLEAR] => environment::clear(),
+        [REMOVE] => texts.iter().try_for_each(|key| environment::remove(key)),
+        [SET] => texts.chunks(2).try_for_each(|pair| match pair {
+            [key, value] => environment::set(key, value),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Values may be secret.
+pub(super) fn show_names(setting: &Setting) -> io::Result<String> {
+    let names = setting.texts.iter().step_by(2).map(|name| quoted(name));
+    Ok(names.collect::<Vec<_>>().join(", "))
+}
+
+pub(super) fn replace(setting: &Setting, _: &Settings) -> io::Result<()> {
+    environment::clear()?;
+    for (key, value) in setting.texts.iter().flat_map(|block| pairs(block)) {
+        // What the program itself could not set is no variable.
+        let _ = environment::set(key, value);
+    }
+    Ok(())
+}
+
+/// The values may be secret, and the names are many.
+pub(super) fn show_nothing(_: &Setting) -> io::Result<String> {
+    Ok(String::new())
+}
+
+pub(super) fn current_dir(setting: &Setting, _: &Settings) -> io::Result<()> {
+    let path = match &setting.texts[..] {
+        [] => None,
+        [path] => Some(OsStr::from_bytes(path)),
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    match (&setting.fds[..], path) {
+        ([dir], None) => enter(dir),
+        ([from], Some(path)) => {
+            enter(from)?;
+            Ok(chdir(path)?)
+        }
+        ([], Some(path)) => Ok(chdir(path)?),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Where this process may not search that directory it may be there already.
+fn enter(dir: &OwnedFd) -> io::Result<()> {
+    match fchdir(dir) {
+        Err(Errno::EACCES) if is_same(dir, &environment::own_dir()?)? => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
+    let (one, other) = (fstat(one)?, fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
+pub(super) fn umask(setting: &Setting, _: &Settings) -> io::Result<()> {
+    stat::umask(Mode::from_bits_truncate(setting.one()?));
+    Ok(())
+}
+
+pub(super) fn title(setting: &Setting, _: &Settings) -> io::Result<()> {
+    image::write_title(&[&setting.texts.concat()]);
+    Ok(())
+}
+
+/// Cut to 15 bytes by the kernel.
+pub(super) fn thread_name(setting: &Setting, _: &Settings) -> io::Result<()> {
+    let name = CString::new(setting.texts.concat())?;
+    Ok(nix::sys::prctl::set_name(&name)?)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{super::What, *};
+    use super::*;
 
-    fn setting(number: i64, texts: &[&str]) -> Setting {
+    /// The variables `B=2` and `A=1=1` after these changes.
+    fn changed(change: impl FnOnce(&mut Settings)) -> Option<String> {
+        let variables = [("B", "2"), ("A", "1=1")].map(|(key, value)| (key.into(), value.into()));
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.settle_variables(variables.into_iter());
+        let block = settings.take_variables()?;
+        assert!(settings.is_empty(), "the changes are in it");
+        Some(String::from_utf8(block).unwrap())
+    }
+
+    fn set(number: i64, texts: &[&str]) -> Setting {
         let setting = Setting::new(What::Environment).number(number);
         texts
             .iter()
             .fold(setting, |setting, text| setting.text(*text))
     }
 
-    fn of(said: &[Setting]) -> Option<String> {
-        let variables = [("B", "2"), ("A", "1=1")].map(|(key, value)| (key.into(), value.into()));
-        whole(variables.into_iter(), said).map(|block| String::from_utf8(block).unwrap())
-    }
-
     #[test]
     fn what_is_said_changes_what_there_was() {
-        assert_eq!(of(&[]).unwrap(), "B=2\0A=1=1\0");
-        let set = setting(SET, &["C", "3", "A", ""]);
-        assert_eq!(of(&[set]).unwrap(), "A=\0B=2\0C=3\0");
-        let remove = setting(REMOVE, &["B", "X"]);
-        assert_eq!(of(&[remove]).unwrap(), "A=1=1\0");
-        let clear = setting(CLEAR, &[]);
+        let of = |change: fn(&mut Settings)| changed(change).unwrap();
+        assert_eq!(of(|_| ()), "B=2\0A=1=1\0");
         assert_eq!(
-            of(&[clear.clone(), setting(SET, &["C", "3"])]).unwrap(),
+            of(|all| all.envs([("C", "3"), ("A", "")])),
+            "A=\0B=2\0C=3\0"
+        );
+        assert_eq!(
+            of(|all| {
+                all.env_remove("B");
+                all.env_remove("X");
+            }),
+            "A=1=1\0"
+        );
+        assert_eq!(
+            of(|all| {
+                all.env_clear();
+                all.env("C", "3");
+            }),
             "C=3\0"
         );
-        assert_eq!(of(&[setting(SET, &["C", "3"]), clear]).unwrap(), "");
+        assert_eq!(
+            of(|all| {
+                all.env("C", "3");
+                all.env_clear();
+            }),
+            ""
+        );
     }
 
     #[test]
     fn what_cannot_be_is_left_to_who_says_why() {
-        for wrong in [["", "1"], ["A=B", "1"], ["A\0", "1"], ["A", "\0"]] {
-            assert_eq!(of(&[setting(SET, &wrong)]), None, "{wrong:?}");
+        for (key, value) in [("", "1"), ("A=B", "1"), ("A\0", "1"), ("A", "\0")] {
+            let wrong = changed(|all| all.env(key, value));
+            assert_eq!(wrong, None, "{key:?} {value:?}");
         }
-        assert_eq!(of(&[setting(SET, &["A"])]), None);
+        assert_eq!(changed(|all| all.add(set(SET, &["A"]))), None);
     }
 
     #[test]
-    fn the_whole_comes_apart_again() {
-        let block = of(&[setting(SET, &["C", "3"])]).unwrap();
+    fn variables_come_apart_again() {
+        let block = changed(|all| all.env("C", "3")).unwrap();
         let all: Vec<_> = pairs(block.as_bytes()).collect();
         let expected = [("A", "1=1"), ("B", "2"), ("C", "3")];
         assert_eq!(
             all,
             expected.map(|(key, value)| (key.as_bytes(), value.as_bytes()))
         );
+    }
+
+    #[test]
+    fn a_directory_is_relative_unless_it_begins_at_a_root() {
+        let mut settings = Settings::default();
+        assert!(settings.is_dir_relative());
+        settings.current_dir("a/b");
+        assert!(settings.is_dir_relative());
+        settings.begin_in(environment::own_dir().unwrap());
+        let dir = settings.of(What::CurrentDir).next().unwrap();
+        assert_eq!((dir.texts.concat(), dir.fds.len()), (b"a/b".to_vec(), 1));
+        settings.current_dir("/a");
+        assert!(!settings.is_dir_relative());
+        let mut settings = Settings::default();
+        settings.chroot("/");
+        assert!(!settings.is_dir_relative());
+    }
+
+    #[test]
+    fn a_text_has_no_secret() {
+        let shown = show_names(&set(SET, &["KEY", "secret", "OTHER", "secret"]));
+        assert_eq!(shown.unwrap(), r#""KEY", "OTHER""#);
+    }
+
+    /// What would change this process stands in no list.
+    #[test]
+    fn what_is_no_change_is_refused() {
+        let none = Settings::default();
+        for wrong in [
+            set(4, &[]),
+            set(SET, &["A"]),
+            Setting::new(What::Environment),
+        ] {
+            assert!(change(&wrong, &none).is_err(), "{wrong:?}");
+        }
+        assert!(current_dir(&Setting::new(What::CurrentDir), &none).is_err());
+        let two = Setting::new(What::CurrentDir).text("/").text("/");
+        assert!(current_dir(&two, &none).is_err());
+        assert!(umask(&Setting::new(What::Umask), &none).is_err());
+        assert!(thread_name(&Setting::new(What::ThreadName).text("a\0b"), &none).is_err());
     }
 }

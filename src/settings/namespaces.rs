@@ -1,8 +1,13 @@
-//! Which namespaces are new, and how ids are mapped.
+//! Which namespaces are new: from the outermost right to the innermost process.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
 
-use super::{Setting, What};
+use super::{
+    setting::{Setting, Settings},
+    user_map::UserMap,
+    what::What,
+};
+use crate::sys::{fork, keeper, namespace};
 
 /// Which namespaces of a worker are its own, for
 /// [`Process::namespaces`](crate::Process::namespaces). The others are those of
@@ -32,12 +37,12 @@ use super::{Setting, What};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "it is for `Process::namespaces`"]
 pub struct Namespaces {
-    pub(crate) user: Option<UserMap>,
+    user: Option<UserMap>,
     /// `CLONE_NEW*` of the others.
-    pub(crate) flags: i32,
+    flags: i32,
     /// Seconds on the monotonic clock and on the one since boot.
-    pub(crate) time: Option<(i64, i64)>,
-    pub(crate) proc: Option<Vec<u8>>,
+    time: Option<(i64, i64)>,
+    proc: Option<Vec<u8>>,
 }
 
 const NAMES: [(i32, &str); 6] = [
@@ -148,23 +153,19 @@ impl Namespaces {
         self
     }
 
+    /// What is asked for among all settings.
+    pub(crate) fn of(all: &Settings) -> io::Result<Self> {
+        match all.of(What::Namespaces).next() {
+            Some(setting) => Self::decode(setting).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+            None => Ok(Self::new()),
+        }
+    }
+
     /// One text for each, so that an error names them.
-    pub(crate) fn encode(&self) -> Setting {
+    fn encode(&self) -> Setting {
         let mut setting = Setting::new(What::Namespaces);
         if let Some(map) = &self.user {
-            let own = map.own.map(|own| {
-                if own.is_root {
-                    "map_root"
-                } else {
-                    "map_current"
-                }
-            });
-            setting = setting.text(own.unwrap_or("user"));
-            for (kind, ranges) in [("uids", &map.uids), ("gids", &map.gids)] {
-                for [inside, outside, count] in ranges {
-                    setting = setting.text(format!("{kind} {inside} {outside} {count}"));
-                }
-            }
+            setting = map.encode().into_iter().fold(setting, Setting::text);
         }
         for (_, name) in NAMES.iter().filter(|(flag, _)| self.has(*flag)) {
             setting = setting.text(*name);
@@ -179,7 +180,7 @@ impl Namespaces {
     }
 
     /// What [`encode`](Self::encode) has made; `None` when it is something else.
-    pub(crate) fn decode(setting: &Setting) -> Option<Self> {
+    fn decode(setting: &Setting) -> Option<Self> {
         let mut new = Self::default();
         for text in &setting.texts {
             if let Some(at) = text.strip_prefix(b"proc ") {
@@ -191,13 +192,10 @@ impl Namespaces {
             let numbers = words
                 .map(|word| word.parse().ok())
                 .collect::<Option<Vec<i64>>>()?;
-            let map = new.user.as_mut();
+            if UserMap::decode(&mut new.user, name, &numbers)? {
+                continue;
+            }
             match (name, &numbers[..]) {
-                ("user", []) => new = new.user(UserMap::new()),
-                ("map_root", []) => new = new.map_root(),
-                ("map_current", []) => new = new.map_current(),
-                ("uids", range) => map?.uids.push(to_range(range)?),
-                ("gids", range) => map?.gids.push(to_range(range)?),
                 ("time", &[monotonic, boottime]) => new = new.time(monotonic, boottime),
                 (name, []) => new.flags |= NAMES.iter().find(|(_, known)| *known == name)?.0,
                 _ => return None,
@@ -207,77 +205,35 @@ impl Namespaces {
     }
 }
 
-fn to_range(numbers: &[i64]) -> Option<[u32; 3]> {
-    let numbers: [i64; 3] = numbers.try_into().ok()?;
-    Some(numbers.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
+impl Settings {
+    pub(crate) fn namespaces(&mut self, namespaces: Namespaces) {
+        self.put(namespaces.encode());
+    }
 }
 
-/// Which users and groups exist in a user namespace, and who they are outside.
-/// All others are 65534 inside.
-///
-/// A map of the worker's own ids may be made by anybody; other ids need
-/// `CAP_SETUID` and `CAP_SETGID`. Without these, no process inside can call
-/// `setgroups(2)`.
-///
-/// # Examples
-///
-/// ```
-/// use zygote::{Namespaces, UserMap};
-///
-/// let container = UserMap::new().uids(0, 100_000, 65_536).gids(0, 100_000, 65_536);
-/// let namespaces = Namespaces::new().user(container).mount().pid();
-/// assert_ne!(namespaces, Namespaces::new().map_root().mount().pid());
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "it is for `Namespaces::user`"]
-pub struct UserMap {
-    /// The worker's own ids are among them.
-    pub(crate) own: Option<Own>,
-    /// Inside, outside, how many.
-    pub(crate) uids: Vec<[u32; 3]>,
-    pub(crate) gids: Vec<[u32; 3]>,
-}
-
-/// What the worker's own ids are inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Own {
-    pub(crate) is_root: bool,
-}
-
-impl UserMap {
-    /// No id is mapped.
-    pub fn new() -> Self {
-        Self::default()
+/// With a PID namespace this returns in another process, which is inside.
+pub(super) fn enter(_: &Setting, all: &Settings) -> io::Result<()> {
+    let new = Namespaces::of(all)?;
+    let own_proc = new.has(libc::CLONE_NEWPID) && new.has(libc::CLONE_NEWNS);
+    if new.proc.is_some() && !own_proc {
+        let text = "`proc` needs `mount` and `pid`, too";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-
-    /// The worker's user and group are what they are outside.
-    pub fn current() -> Self {
-        Self {
-            own: Some(Own { is_root: false }),
-            ..Self::default()
-        }
+    let template = fork::parent();
+    if let Some(map) = &new.user {
+        namespace::enter_user(&map.maps())?;
     }
-
-    /// The worker's user and group are 0.
-    pub fn root() -> Self {
-        Self {
-            own: Some(Own { is_root: true }),
-            ..Self::default()
-        }
+    namespace::unshare(new.flags & !libc::CLONE_NEWPID)?;
+    if new.has(libc::CLONE_NEWNS) {
+        namespace::make_mounts_private()?;
     }
-
-    /// Adds `count` users: `inside` and the following are `outside` and the
-    /// following.
-    pub fn uids(mut self, inside: u32, outside: u32, count: u32) -> Self {
-        self.uids.push([inside, outside, count]);
-        self
+    if let Some((monotonic, boottime)) = new.time {
+        namespace::enter_time(monotonic, boottime)?;
     }
-
-    /// Adds groups, as [`uids`](Self::uids).
-    pub fn gids(mut self, inside: u32, outside: u32, count: u32) -> Self {
-        self.gids.push([inside, outside, count]);
-        self
+    if new.has(libc::CLONE_NEWPID) {
+        keeper::enter(template, all.is_detached())?;
     }
+    new.proc.map_or(Ok(()), |at| namespace::mount_proc(&at))
 }
 
 #[cfg(test)]

@@ -124,6 +124,16 @@ impl Process<()> {
         .map(Self::from_peer)
     }
 
+    /// A fork of the default template, with these settings.
+    pub(crate) fn made_of(settings: Settings, patience: Option<Duration>) -> Result<Self> {
+        let peer = template::with_default(Self::fork_of)?;
+        Ok(Self {
+            settings,
+            patience,
+            ..Self::from_peer(peer)
+        })
+    }
+
     fn fork_of(template: &Arc<Peer>) -> Result<Arc<Peer>> {
         template.fork(Deadline::after(template::PATIENCE))
     }

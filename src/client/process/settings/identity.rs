@@ -1,152 +1,141 @@
-//! User, groups, capabilities.
+//! The list of setters for user, groups, capabilities.
 
-use super::{Process, Setting, What};
+use super::Process;
 use crate::settings::Capability;
 
-/// # Who a process is and what it may
-///
-/// A worker whose user or group is not its template's belongs to root in
-/// `/proc`, writes no core and cannot be traced by others of its user:
-/// [`dumpable`](Self::dumpable) takes that back. It still ends with its
-/// template and the program. A program that is not root cannot signal a worker
-/// of another user: then [`Worker::kill`](crate::Worker::kill) and
-/// [`Worker::detach`](crate::Worker::detach) fail with `EPERM`.
-impl<S> Process<S> {
-    /// The user, `setresuid(2)`: the real, the effective, the saved and the
-    /// file system's, so that there is no way back.
-    ///
-    /// For `CAP_SETUID`; else `EPERM`. The capabilities of root are lost with
-    /// the user unless [`capabilities`](Self::capabilities) says otherwise. As
-    /// with std's `Command`, root's supplementary groups are dropped if no
-    /// [`groups`](Self::groups) are given; the group stays unless there is a
-    /// [`gid`](Self::gid).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::fs;
-    ///
-    /// #[zygote::entry]
-    /// fn read_secret() -> Option<i32> {
-    ///     fs::read("/proc/1/environ").err()?.raw_os_error()
-    /// }
-    ///
-    /// let process = zygote::Process::new()?.uid(65_534).gid(65_534).groups([]);
-    /// match process.run(read_secret::task()) {
-    ///     Ok(worker) => assert_eq!(worker.join()?, Some(13), "EACCES"),
-    ///     // This program may not change its user.
-    ///     Err(error) => assert!(error.is_setting() && error.is_unstarted()),
-    /// }
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn uid(self, uid: u32) -> Self {
-        self.set(Setting::new(What::Uid).number(uid))
-    }
+macro_rules! with_identity {
+    ($to:ident) => {
+        $to! {
+            //! # Who a process is and what it may
+            //!
+            //! A worker whose user or group is not its template's belongs to root in
+            //! `/proc`, writes no core and cannot be traced by others of its user:
+            //! [`dumpable`](Self::dumpable) takes that back. It still ends with its
+            //! template and the program. A program that is not root cannot signal a worker
+            //! of another user: then [`Worker::kill`](crate::Worker::kill) and
+            //! [`Worker::detach`](crate::Worker::detach) fail with `EPERM`.
 
-    /// The group, `setresgid(2)`: the real, the effective, the saved and the
-    /// file system's. For `CAP_SETGID`; else `EPERM`. An example is at
-    /// [`uid`](Self::uid).
-    pub fn gid(self, gid: u32) -> Self {
-        self.set(Setting::new(What::Gid).number(gid))
-    }
+            /// Sets the user, `setresuid(2)`: the real, the effective, the saved and the file
+            /// system's, so that there is no way back.
+            uid(uid: u32) {
+                /// Needs `CAP_SETUID`; else `EPERM`. The capabilities of root are lost with the
+                /// user unless [`capabilities`](Self::capabilities) keeps some. As with std's
+                /// `Command`, root's supplementary groups are dropped if you give no
+                /// [`groups`](Self::groups); the group stays unless you give a
+                /// [`gid`](Self::gid).
+                ///
+                /// # Examples
+                ///
+                /// ```
+                /// use std::fs;
+                ///
+                /// #[zygote::entry]
+                /// fn read_secret() -> Option<i32> {
+                ///     fs::read("/proc/1/environ").err()?.raw_os_error()
+                /// }
+                ///
+                /// let process = zygote::Process::new()?.uid(65_534).gid(65_534).groups([]);
+                /// match process.run(read_secret::task()) {
+                ///     Ok(worker) => assert_eq!(worker.join()?, Some(13), "EACCES"),
+                ///     // This program may not change its user.
+                ///     Err(error) => assert!(error.is_setting() && error.is_unstarted()),
+                /// }
+                /// # Ok::<(), zygote::Error>(())
+                /// ```
+            }
 
-    /// The supplementary groups, `setgroups(2)`, in place of the template's. For
-    /// `CAP_SETGID`; else `EPERM`. More than 65,536: `EINVAL`. An example is at
-    /// [`uid`](Self::uid).
-    pub fn groups(self, groups: impl IntoIterator<Item = u32>) -> Self {
-        let setting = Setting::new(What::Groups);
-        self.set(groups.into_iter().fold(setting, Setting::number))
-    }
+            /// Sets the group, `setresgid(2)`: the real, the effective, the saved and the file
+            /// system's.
+            gid(gid: u32) {
+                /// Needs `CAP_SETGID`; else `EPERM`. An example is at [`uid`](Self::uid).
+            }
 
-    /// Keeps these capabilities and drops all others, `capabilities(7)`; an
-    /// empty list drops all.
-    ///
-    /// Those kept are permitted, effective, inheritable and ambient: they stay
-    /// when the user changes, and when the worker executes another program. All
-    /// others leave the bounding set, so that no program gives them back. Only
-    /// what the template has can be kept; what it lacks is not an error.
-    ///
-    /// For `CAP_SETPCAP`; else `EPERM`. (A program without it has little to
-    /// drop: it wants [`no_new_privs`](Self::no_new_privs).) A worker that stays
-    /// root is without rights still the owner of root's files.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::{io, net::TcpListener};
-    /// use zygote::{Capability, Process};
-    ///
-    /// #[zygote::entry]
-    /// fn listen(port: u16) -> io::Result<u16> {
-    ///     Ok(TcpListener::bind(("127.0.0.1", port))?.local_addr()?.port())
-    /// }
-    ///
-    /// let process = Process::new()?
-    ///     .uid(65_534)
-    ///     .capabilities([Capability::NetBindService]);
-    /// match process.run(listen::task(0)) {
-    ///     Ok(worker) => assert_ne!(worker.join()??, 0),
-    ///     // This program may not change its user.
-    ///     Err(error) => assert!(error.is_setting() && error.is_unstarted()),
-    /// }
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn capabilities(self, keep: impl IntoIterator<Item = Capability>) -> Self {
-        let mut keep: Vec<Capability> = keep.into_iter().collect();
-        keep.sort_unstable();
-        keep.dedup();
-        let mask = keep.iter().fold(0, |mask, it| mask | 1_i64 << (*it as u8));
-        let setting = Setting::new(What::Capabilities).number(mask);
-        let names = keep.iter().map(ToString::to_string);
-        self.set(names.fold(setting, Setting::text))
-    }
+            /// Sets the supplementary groups, `setgroups(2)`, in place of the template's.
+            groups(groups: impl IntoIterator<Item = u32>) {
+                /// Needs `CAP_SETGID`; else `EPERM`. More than 65,536 are `EINVAL`. An example
+                /// is at [`uid`](Self::uid).
+            }
 
-    /// Whether the worker may be traced by others of its user, who then may
-    /// read its memory, and may leave a core; `PR_SET_DUMPABLE(2const)`. Anyone
-    /// may set it.
-    ///
-    /// By default it is as in the template; after a change of the user or group,
-    /// as in `/proc/sys/fs/suid_dumpable`: not for others of its user.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::os::unix::fs::MetadataExt;
-    ///
-    /// #[zygote::entry]
-    /// fn owner() -> std::io::Result<u32> {
-    ///     Ok(std::fs::metadata("/proc/self/environ")?.uid())
-    /// }
-    ///
-    /// let process = zygote::Process::new()?.dumpable(false);
-    /// assert_eq!(process.run(owner::task())?.join()??, 0, "not this user, but root");
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn dumpable(self, dumpable: bool) -> Self {
-        self.set(Setting::new(What::Dumpable).number(dumpable))
-    }
+            /// Keeps these capabilities and drops all others, `capabilities(7)`; an
+            /// empty list drops all.
+            capabilities(keep: impl IntoIterator<Item = Capability>) {
+                /// Those kept are permitted, effective, inheritable and ambient: they stay
+                /// when the user changes, and when the worker executes another program. All
+                /// others leave the bounding set, so that no program gives them back. Only
+                /// what the template has can be kept; what it lacks is not an error.
+                ///
+                /// Needs `CAP_SETPCAP`; else `EPERM`. (A program without it has little to
+                /// drop: it wants [`no_new_privs`](Self::no_new_privs).) A worker that stays
+                /// root still owns root's files, even without capabilities.
+                ///
+                /// # Examples
+                ///
+                /// ```
+                /// use std::{io, net::TcpListener};
+                /// use zygote::{Capability, Process};
+                ///
+                /// #[zygote::entry]
+                /// fn listen(port: u16) -> io::Result<u16> {
+                ///     Ok(TcpListener::bind(("127.0.0.1", port))?.local_addr()?.port())
+                /// }
+                ///
+                /// let process = Process::new()?
+                ///     .uid(65_534)
+                ///     .capabilities([Capability::NetBindService]);
+                /// match process.run(listen::task(0)) {
+                ///     Ok(worker) => assert_ne!(worker.join()??, 0),
+                ///     // This program may not change its user.
+                ///     Err(error) => assert!(error.is_setting() && error.is_unstarted()),
+                /// }
+                /// # Ok::<(), zygote::Error>(())
+                /// ```
+            }
 
-    /// Whether no program that the worker executes, nor what that executes, is
-    /// given rights: set-user-id bits and file capabilities count for nothing;
-    /// `PR_SET_NO_NEW_PRIVS(2const)`. Anyone may set it, and nobody take it
-    /// back: `false` leaves it as in the template.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// #[zygote::entry]
-    /// fn status() -> std::io::Result<String> {
-    ///     std::fs::read_to_string("/proc/self/status")
-    /// }
-    ///
-    /// let worker = zygote::Process::new()?.no_new_privs(true).run(status::task())?;
-    /// assert!(worker.join()??.contains("NoNewPrivs:\t1"));
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn no_new_privs(self, no_new_privs: bool) -> Self {
-        match no_new_privs {
-            true => self.set(Setting::new(What::NoNewPrivs)),
-            false => self.change(|settings| settings.remove(What::NoNewPrivs)),
+            /// Says whether others of its user may trace the new process and read its memory,
+            /// and whether it may leave a core; `PR_SET_DUMPABLE(2const)`.
+            dumpable(dumpable: bool) {
+                /// Anyone may set it. By default it is as in the template; after a change of the
+                /// user or group, as in `/proc/sys/fs/suid_dumpable`: not for others of its user.
+                ///
+                /// # Examples
+                ///
+                /// ```
+                /// use std::os::unix::fs::MetadataExt;
+                ///
+                /// #[zygote::entry]
+                /// fn owner() -> std::io::Result<u32> {
+                ///     Ok(std::fs::metadata("/proc/self/environ")?.uid())
+                /// }
+                ///
+                /// let process = zygote::Process::new()?.dumpable(false);
+                /// assert_eq!(process.run(owner::task())?.join()??, 0, "not this user, but root");
+                /// # Ok::<(), zygote::Error>(())
+                /// ```
+            }
+
+            /// Gives no program rights that the new process executes, nor what that executes:
+            /// set-user-id bits and file capabilities count for nothing;
+            /// `PR_SET_NO_NEW_PRIVS(2const)`.
+            no_new_privs(no_new_privs: bool) {
+                /// Anyone may set it, and nobody can take it back: `false` leaves it as it is in
+                /// the template.
+                ///
+                /// # Examples
+                ///
+                /// ```
+                /// #[zygote::entry]
+                /// fn status() -> std::io::Result<String> {
+                ///     std::fs::read_to_string("/proc/self/status")
+                /// }
+                ///
+                /// let worker = zygote::Process::new()?.no_new_privs(true).run(status::task())?;
+                /// assert!(worker.join()??.contains("NoNewPrivs:\t1"));
+                /// # Ok::<(), zygote::Error>(())
+                /// ```
+            }
         }
-    }
+    };
 }
+
+with_identity!(on_process);
+pub(crate) use with_identity;

@@ -1,17 +1,53 @@
-//! The methods of `Process` that say what it is made of.
+//! The methods of `Process` and of `Command` that say what a new process is made of.
+//!
+//! Each file has the list of a topic, as a macro that gives it to another: here to
+//! [`on_process`], in `command` to one of its own. So both have the same setters. What
+//! one of them records is the method of `Settings` of that name.
+
+/// Makes a list to methods of `Process`: what stands above a name is for both, what
+/// stands in braces behind it is for `Process` alone.
+macro_rules! on_process {
+    (
+        $(#![$heading:meta])*
+        $(
+            $(#[$summary:meta])+
+            $name:ident $(<$($generic:ident: $bound:path),*>)? ($($arg:ident: $ty:ty),*)
+            $({ $(#[$more:meta])+ })? $(;)?
+        )*
+    ) => {
+        $(#[$heading])*
+        impl<S> Process<S> {
+            $(
+                $(#[$summary])+
+                $(
+                    ///
+                    $(#[$more])+
+                )?
+                pub fn $name $(<$($generic: $bound),*>)? (mut self, $($arg: $ty),*) -> Self {
+                    self.settings.$name($($arg),*);
+                    self
+                }
+            )*
+        }
+    };
+}
 
 #[cfg(feature = "confine")]
 mod confine;
-mod draft;
 mod environment;
 mod identity;
 mod limits;
 mod place;
 mod stdio;
 
-pub(crate) use self::stdio::{Ends, lend};
+pub(crate) use self::{
+    environment::with_environment,
+    identity::with_identity,
+    limits::with_limits,
+    place::with_place,
+    stdio::{lend, with_stdio},
+};
 use super::Process;
-use crate::settings::{Setting, Settings, What};
 
 /// # What a process is made of
 ///
@@ -29,22 +65,4 @@ use crate::settings::{Setting, Settings, What};
 /// The first that fails is the error of [`run`](Self::run)
 /// ([`is_setting`](crate::Error::is_setting)): it names the setting, its value
 /// and the errno. Then no code of the entry has run, and nothing is left.
-impl<S> Process<S> {
-    /// Records a setting in place of any other of its kind.
-    fn set(mut self, setting: Setting) -> Self {
-        self.settings.put(setting);
-        self
-    }
-
-    /// Changes what is recorded.
-    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings);
-        self
-    }
-
-    /// Records a setting beside others of its kind.
-    fn add(mut self, setting: Setting) -> Self {
-        self.settings.add(setting);
-        self
-    }
-}
+impl<S> Process<S> {}

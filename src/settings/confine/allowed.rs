@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Setting, What};
+use crate::settings::{
+    setting::{Setting, Settings},
+    what::What,
+};
 
 /// What a worker may do, for [`Process::confine`](crate::Process::confine).
 ///
@@ -36,11 +39,11 @@ use super::{Setting, What};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it is for `Process::confine`"]
 pub struct Confine {
-    pub(crate) memory: u64,
-    pub(crate) cpu_time: Duration,
-    pub(crate) readable: Vec<PathBuf>,
-    pub(crate) sockets: bool,
-    pub(crate) strict: bool,
+    pub(super) memory: u64,
+    pub(super) cpu_time: Duration,
+    pub(super) readable: Vec<PathBuf>,
+    pub(super) sockets: bool,
+    pub(super) strict: bool,
 }
 
 /// How much it may take unless it is said.
@@ -190,12 +193,12 @@ impl Confine {
     }
 
     /// Whole seconds, at least one.
-    pub(crate) fn cpu_seconds(&self) -> u64 {
+    pub(super) fn cpu_seconds(&self) -> u64 {
         let started = u64::from(self.cpu_time.subsec_nanos() > 0);
         self.cpu_time.as_secs().saturating_add(started).max(1)
     }
 
-    pub(crate) fn setting(&self) -> Setting {
+    fn setting(&self) -> Setting {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let bit = |set: bool, bit: i64| if set { bit } else { 0 };
         let setting = Setting::new(What::Confine)
@@ -208,7 +211,7 @@ impl Confine {
         })
     }
 
-    pub(crate) fn of(setting: &Setting) -> io::Result<Self> {
+    pub(super) fn of(setting: &Setting) -> io::Result<Self> {
         let [memory, seconds, bits] = setting.numbers[..] else {
             return Err(io::ErrorKind::InvalidData.into());
         };
@@ -220,6 +223,13 @@ impl Confine {
             sockets: bits & SOCKETS != 0,
             strict: bits & STRICT != 0,
         })
+    }
+}
+
+impl Settings {
+    #[expect(clippy::needless_pass_by_value, reason = "as the other settings")]
+    pub(crate) fn confine(&mut self, confine: Confine) {
+        self.put(confine.setting());
     }
 }
 
