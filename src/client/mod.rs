@@ -21,7 +21,7 @@ mod worker;
 
 pub(crate) use peer::Peer;
 pub use process::Process;
-pub(crate) use process::settings;
+pub(crate) use process::lend;
 pub(crate) use template::other_group;
 pub use template::renew_template;
 pub use wait_any::wait_any;

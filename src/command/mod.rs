@@ -4,7 +4,7 @@
 //! the program is in `program`.
 
 mod child;
-mod settings;
+mod surroundings;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,9 +16,9 @@ use std::{
 };
 
 pub use self::child::Child;
-use self::settings::surround;
+use self::surroundings::surround;
 use crate::{
-    client::{Process, settings::lend},
+    client::{Process, lend},
     error::Result,
     hooks::{self, When},
     program::{self, Wanted},
@@ -89,7 +89,7 @@ pub struct Command {
     args: Vec<OsString>,
     fds: Vec<(i32, Arc<OwnedFd>)>,
     before: Vec<Task<std::io::Result<()>>>,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// How long it may take to start.
     patience: Option<Duration>,
 }
@@ -172,6 +172,12 @@ impl Command {
     /// ```
     pub fn pre_exec(&mut self, task: Task<std::io::Result<()>>) -> &mut Self {
         self.before.push(task);
+        self
+    }
+
+    /// Limits the wait until the program has been executed; 10 s by default.
+    pub fn deadline(&mut self, patience: Duration) -> &mut Self {
+        self.patience = Some(patience);
         self
     }
 

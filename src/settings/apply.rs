@@ -5,10 +5,8 @@ use std::{fmt, io};
 #[cfg(feature = "confine")]
 use super::confine;
 use super::{
-    detached, environment, identity, limits, namespaces, place,
-    setting::{Setting, Settings, quoted},
-    stdio,
-    what::{What, table},
+    Setting, Settings, What, detached, environment, identity, limits, namespaces, place,
+    setting::quoted, stdio, what::table,
 };
 use crate::{
     error::{Error, Kind, Result},

@@ -2,10 +2,7 @@
 
 use std::io;
 
-use super::{
-    setting::{Setting, Settings},
-    what::What,
-};
+use super::{Setting, Settings, What};
 use crate::{
     error::{Error, Result},
     sys::{fork, signal},

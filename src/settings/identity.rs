@@ -7,11 +7,7 @@ use nix::{
     unistd::{Gid, Uid, setgroups, setresgid, setresuid},
 };
 
-use super::{
-    capability::Capability,
-    setting::{Setting, Settings},
-    what::What,
-};
+use super::{Setting, Settings, What, capability::Capability};
 use crate::sys::identity;
 
 impl Settings {

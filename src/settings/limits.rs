@@ -7,10 +7,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{
-    setting::{Setting, Settings},
-    what::What,
-};
+use super::{Setting, Settings, What};
 use crate::sys::limits;
 
 macro_rules! resources {
@@ -125,12 +122,12 @@ impl IoPriority {
     }
 
     fn of(setting: &Setting) -> io::Result<Self> {
-        match setting.all()?[..] {
-            [1, level] => Ok(Self::RealTime(level)),
-            [2, level] => Ok(Self::BestEffort(level)),
-            [3, 0] => Ok(Self::Idle),
-            _ => Err(io::ErrorKind::InvalidInput.into()),
-        }
+        let [class, level] = setting.all()?[..] else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let mut all = [Self::RealTime(level), Self::BestEffort(level), Self::Idle].into_iter();
+        let it = all.find(|it| it.numbers() == (class, level));
+        Ok(it.ok_or(io::ErrorKind::InvalidInput)?)
     }
 }
 
@@ -166,18 +163,14 @@ impl Scheduler {
     }
 
     fn of(setting: &Setting) -> io::Result<Self> {
-        let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
         let [policy, priority] = setting.all::<u32>()?[..] else {
-            return Err(invalid());
+            return Err(io::ErrorKind::InvalidInput.into());
         };
-        match (policy.cast_signed(), priority) {
-            (libc::SCHED_OTHER, 0) => Ok(Self::Other),
-            (libc::SCHED_BATCH, 0) => Ok(Self::Batch),
-            (libc::SCHED_IDLE, 0) => Ok(Self::Idle),
-            (libc::SCHED_FIFO, priority) => Ok(Self::Fifo(priority)),
-            (libc::SCHED_RR, priority) => Ok(Self::RoundRobin(priority)),
-            _ => Err(invalid()),
-        }
+        let plain = [Self::Other, Self::Batch, Self::Idle];
+        let real_time = [Self::Fifo(priority), Self::RoundRobin(priority)];
+        let mut all = plain.into_iter().chain(real_time);
+        let it = all.find(|it| it.numbers() == (policy.cast_signed(), priority));
+        Ok(it.ok_or(io::ErrorKind::InvalidInput)?)
     }
 }
 

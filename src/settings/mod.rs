@@ -28,6 +28,7 @@ pub use self::confine::Confine;
 pub use self::limits::{IoPriority, Resource, Scheduler};
 pub use self::namespaces::Namespaces;
 pub use self::place::Cgroup;
+use self::setting::Setting;
 pub(crate) use self::setting::Settings;
 pub use self::stdio::Stdio;
 pub(crate) use self::stdio::{Ends, STREAMS};

@@ -2,11 +2,7 @@
 
 use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
 
-use super::{
-    setting::{Setting, Settings},
-    user_map::UserMap,
-    what::What,
-};
+use super::{Setting, Settings, What, user_map::UserMap};
 use crate::sys::{fork, keeper, namespace};
 
 /// Which namespaces of a worker are its own, for

@@ -11,11 +11,7 @@ use std::{
 
 use nix::unistd::{Pid, chdir, setpgid, setsid};
 
-use super::{
-    namespaces::Namespaces,
-    setting::{Setting, Settings},
-    what::What,
-};
+use super::{Setting, Settings, What, namespaces::Namespaces};
 use crate::sys::place;
 
 /// A cgroup, for [`Process::cgroup`](crate::Process::cgroup): the path of its

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::what::What;
+use super::What;
 use crate::{
     error::Result,
     parcel::{Decoder, Encoder},

@@ -8,10 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    setting::{Setting, Settings},
-    what::What,
-};
+use super::{Setting, Settings, What};
 use crate::{
     error::{Error, Result},
     sys::fd,

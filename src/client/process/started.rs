@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Process, settings::lend};
+use super::{Process, lend::lend};
 use crate::{
     client::{
         launcher,

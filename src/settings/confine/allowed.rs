@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::settings::{
-    setting::{Setting, Settings},
-    what::What,
-};
+use crate::settings::{Setting, Settings, What};
 
 /// What a worker may do, for [`Process::confine`](crate::Process::confine).
 ///

@@ -10,7 +10,7 @@ use std::{fs, io};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::allowed::Confine;
-use super::setting::{Setting, Settings};
+use super::{Setting, Settings};
 use crate::sys::{confine, fork};
 
 pub(super) fn apply(setting: &Setting, all: &Settings) -> io::Result<()> {

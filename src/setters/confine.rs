@@ -1,7 +1,6 @@
 //! Confinement.
 
-use super::Process;
-use crate::settings::Confine;
+use crate::{Process, settings::Confine};
 
 /// # Confinement
 impl<S> Process<S> {

@@ -1,34 +1,45 @@
-//! The methods of `Process` and of `Command` that say what a new process is made of.
-//!
-//! Each file has the list of a topic, as a macro that gives it to another: here to
-//! [`on_process`], in `command` to one of its own. So both have the same setters. What
-//! one of them records is the method of `Settings` of that name.
+//! The methods that say what a new process is made of: of `Process` and of `Command`,
+//! from one list for each topic. What one records is the method of `Settings` of that
+//! name.
 
-/// Makes a list to methods of `Process`: what stands above a name is for both, what
-/// stands in braces behind it is for `Process` alone.
-macro_rules! on_process {
+use crate::Process;
+
+/// Makes a list to methods of `Process` and of `Command`. What stands above a name is
+/// in the docs of both, what stands in braces behind it is in those of `Process`.
+macro_rules! setters {
     (
-        $(#![$heading:meta])*
+        $(#![$heading:meta])+
         $(
             $(#[$summary:meta])+
             $name:ident $(<$($generic:ident: $bound:path),*>)? ($($arg:ident: $ty:ty),*)
             $({ $(#[$more:meta])+ })? $(;)?
-        )*
+        )+
     ) => {
-        $(#[$heading])*
-        impl<S> Process<S> {
+        $(#[$heading])+
+        impl<S> $crate::Process<S> {$(
+            $(#[$summary])+
             $(
-                $(#[$summary])+
-                $(
-                    ///
-                    $(#[$more])+
-                )?
-                pub fn $name $(<$($generic: $bound),*>)? (mut self, $($arg: $ty),*) -> Self {
-                    self.settings.$name($($arg),*);
-                    self
-                }
-            )*
-        }
+                ///
+                $(#[$more])+
+            )?
+            pub fn $name $(<$($generic: $bound),*>)? (mut self, $($arg: $ty),*) -> Self {
+                self.settings.$name($($arg),*);
+                self
+            }
+        )+}
+
+        impl $crate::Command {$(
+            $(#[$summary])+
+            ///
+            #[doc = concat!(
+                "[`Process::", stringify!($name), "`](crate::Process::", stringify!($name),
+                ") says more."
+            )]
+            pub fn $name $(<$($generic: $bound),*>)? (&mut self, $($arg: $ty),*) -> &mut Self {
+                self.settings.$name($($arg),*);
+                self
+            }
+        )+}
     };
 }
 
@@ -39,15 +50,6 @@ mod identity;
 mod limits;
 mod place;
 mod stdio;
-
-pub(crate) use self::{
-    environment::with_environment,
-    identity::with_identity,
-    limits::with_limits,
-    place::with_place,
-    stdio::{lend, with_stdio},
-};
-use super::Process;
 
 /// # What a process is made of
 ///
