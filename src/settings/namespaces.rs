@@ -2,7 +2,10 @@
 
 use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
 
-use super::{Setting, Settings, What, user_map::UserMap};
+use super::{
+    Setting, Settings, What,
+    user_map::{Own, UserMap},
+};
 use crate::sys::{fork, keeper, namespace};
 
 /// Which namespaces of a worker are its own, for
@@ -51,26 +54,26 @@ const NAMES: [(i32, &str); 6] = [
 ];
 
 impl Namespaces {
-    /// None is new.
+    /// Begins with none that is new.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A user namespace with these ids. Entered before all others, which then
+    /// Adds a user namespace with these ids. It is entered before all others, which then
     /// belong to it.
     pub fn user(mut self, map: UserMap) -> Self {
         self.user = Some(map);
         self
     }
 
-    /// A user namespace in which the worker is who it is outside, and nobody
-    /// else exists: [`UserMap::current`].
+    /// Adds a user namespace in which the worker is who it is outside, and nobody else
+    /// exists: [`UserMap::current`].
     pub fn map_current(self) -> Self {
         self.user(UserMap::current())
     }
 
-    /// A user namespace in which the worker's user and group are 0, and nobody
-    /// else exists: [`UserMap::root`].
+    /// Adds a user namespace in which the worker's user and group are 0, and nobody else
+    /// exists: [`UserMap::root`].
     pub fn map_root(self) -> Self {
         self.user(UserMap::root())
     }
@@ -84,14 +87,14 @@ impl Namespaces {
         self.flags & flag != 0
     }
 
-    /// A mount namespace. All mounts in it become private: what is mounted
-    /// inside is not seen outside, nor the other way.
+    /// Adds a mount namespace. All mounts in it become private: what is mounted inside
+    /// is not seen outside, nor the other way.
     pub fn mount(self) -> Self {
         self.with(libc::CLONE_NEWNS)
     }
 
-    /// A PID namespace: the worker is process 2 there and sees no process
-    /// outside. When the worker ends, the kernel kills all that is left in it.
+    /// Adds a PID namespace: the worker is process 2 there and sees no process outside.
+    /// When the worker ends, the kernel kills all that is left in it.
     ///
     /// That takes two more processes for each such worker: a small `init`
     /// inside, process 1, which reaps what loses its parent; and a keeper
@@ -121,28 +124,28 @@ impl Namespaces {
         self
     }
 
-    /// A network namespace: nothing in it but a loopback interface, which is
+    /// Adds a network namespace, with nothing in it but a loopback interface, which is
     /// down. Descriptors keep their sockets.
     pub fn net(self) -> Self {
         self.with(libc::CLONE_NEWNET)
     }
 
-    /// An IPC namespace: System V objects and POSIX message queues.
+    /// Adds an IPC namespace: System V objects and POSIX message queues.
     pub fn ipc(self) -> Self {
         self.with(libc::CLONE_NEWIPC)
     }
 
-    /// A UTS namespace: host name and domain name.
+    /// Adds a UTS namespace: host name and domain name.
     pub fn uts(self) -> Self {
         self.with(libc::CLONE_NEWUTS)
     }
 
-    /// A cgroup namespace: the worker's cgroup is the root that it sees.
+    /// Adds a cgroup namespace: the worker's cgroup is the root that it sees.
     pub fn cgroup(self) -> Self {
         self.with(libc::CLONE_NEWCGROUP)
     }
 
-    /// A time namespace (Linux 5.6): its clocks `CLOCK_MONOTONIC` and
+    /// Adds a time namespace (Linux 5.6): its clocks `CLOCK_MONOTONIC` and
     /// `CLOCK_BOOTTIME` are so many seconds ahead of those outside.
     pub fn time(mut self, monotonic: i64, boottime: i64) -> Self {
         self.time = Some((monotonic, boottime));
@@ -161,7 +164,16 @@ impl Namespaces {
     fn encode(&self) -> Setting {
         let mut setting = Setting::new(What::Namespaces);
         if let Some(map) = &self.user {
-            setting = map.encode().into_iter().fold(setting, Setting::text);
+            setting = setting.text(match map.own {
+                Some(Own::Root) => "map_root",
+                Some(Own::Current) => "map_current",
+                None => "user",
+            });
+            for (kind, ranges) in [("uids", &map.uids), ("gids", &map.gids)] {
+                for [inside, outside, count] in ranges {
+                    setting = setting.text(format!("{kind} {inside} {outside} {count}"));
+                }
+            }
         }
         for (_, name) in NAMES.iter().filter(|(flag, _)| self.has(*flag)) {
             setting = setting.text(*name);
@@ -188,10 +200,13 @@ impl Namespaces {
             let numbers = words
                 .map(|word| word.parse().ok())
                 .collect::<Option<Vec<i64>>>()?;
-            if UserMap::decode(&mut new.user, name, &numbers)? {
-                continue;
-            }
+            let map = new.user.as_mut();
             match (name, &numbers[..]) {
+                ("user", []) => new = new.user(UserMap::new()),
+                ("map_root", []) => new = new.map_root(),
+                ("map_current", []) => new = new.map_current(),
+                ("uids", range) => map?.uids.push(to_range(range)?),
+                ("gids", range) => map?.gids.push(to_range(range)?),
                 ("time", &[monotonic, boottime]) => new = new.time(monotonic, boottime),
                 (name, []) => new.flags |= NAMES.iter().find(|(_, known)| *known == name)?.0,
                 _ => return None,
@@ -199,6 +214,11 @@ impl Namespaces {
         }
         Some(new)
     }
+}
+
+fn to_range(numbers: &[i64]) -> Option<[u32; 3]> {
+    let numbers: [i64; 3] = numbers.try_into().ok()?;
+    Some(numbers.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
 impl Settings {

@@ -48,26 +48,26 @@ enum Stream {
 }
 
 impl Stdio {
-    /// What the program has when the task is sent.
+    /// Gives what the program has when the task is sent.
     #[must_use]
     pub fn inherit() -> Self {
         Self(Stream::Inherit)
     }
 
-    /// `/dev/null`.
+    /// Gives `/dev/null`.
     #[must_use]
     pub fn null() -> Self {
         Self(Stream::Null)
     }
 
-    /// A new pipe; the program's end is taken from the worker's handle.
+    /// Makes a new pipe; you take the program's end from the worker's handle.
     #[must_use]
     pub fn piped() -> Self {
         Self(Stream::Piped)
     }
 }
 
-/// Any descriptor: a file, a socket, the end of another worker's pipe. It is
+/// Gives any descriptor: a file, a socket, the end of another worker's pipe. It is
 /// kept open in the program as long as the process's handle and its forks.
 impl From<OwnedFd> for Stdio {
     fn from(fd: OwnedFd) -> Self {

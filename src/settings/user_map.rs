@@ -22,14 +22,14 @@ use crate::sys::{fork, namespace::Maps};
 #[must_use = "it is for `Namespaces::user`"]
 pub struct UserMap {
     /// What the worker's own ids are inside.
-    own: Option<Own>,
+    pub(super) own: Option<Own>,
     /// Inside, outside, how many.
-    uids: Vec<[u32; 3]>,
-    gids: Vec<[u32; 3]>,
+    pub(super) uids: Vec<[u32; 3]>,
+    pub(super) gids: Vec<[u32; 3]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Own {
+pub(super) enum Own {
     /// 0.
     Root,
     /// As they are outside.
@@ -37,12 +37,12 @@ enum Own {
 }
 
 impl UserMap {
-    /// No id is mapped.
+    /// Maps no id.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The worker's user and group are what they are outside.
+    /// Maps the worker's user and group to what they are outside.
     pub fn current() -> Self {
         Self {
             own: Some(Own::Current),
@@ -50,7 +50,7 @@ impl UserMap {
         }
     }
 
-    /// The worker's user and group are 0.
+    /// Maps the worker's user and group to 0.
     pub fn root() -> Self {
         Self {
             own: Some(Own::Root),
@@ -71,36 +71,6 @@ impl UserMap {
         self
     }
 
-    /// A word for the worker's own ids, then a text for each range.
-    pub(super) fn encode(&self) -> Vec<String> {
-        let own = match self.own {
-            Some(Own::Root) => "map_root",
-            Some(Own::Current) => "map_current",
-            None => "user",
-        };
-        let of = |kind: &str, ranges: &[[u32; 3]]| {
-            let text =
-                |[inside, outside, count]: &[u32; 3]| format!("{kind} {inside} {outside} {count}");
-            ranges.iter().map(text).collect::<Vec<_>>()
-        };
-        let ranges = [of("uids", &self.uids), of("gids", &self.gids)].concat();
-        [vec![own.to_owned()], ranges].concat()
-    }
-
-    /// Takes one of the texts of [`encode`](Self::encode) in, word by word: whether
-    /// it is one. `None` when it cannot stand here.
-    pub(super) fn decode(map: &mut Option<Self>, name: &str, numbers: &[i64]) -> Option<bool> {
-        match (name, numbers) {
-            ("user", []) => *map = Some(Self::new()),
-            ("map_root", []) => *map = Some(Self::root()),
-            ("map_current", []) => *map = Some(Self::current()),
-            ("uids", range) => map.as_mut()?.uids.push(to_range(range)?),
-            ("gids", range) => map.as_mut()?.gids.push(to_range(range)?),
-            _ => return Some(false),
-        }
-        Some(true)
-    }
-
     /// As the kernel wants them.
     pub(super) fn maps(&self) -> Maps {
         let (user, group) = fork::user_and_group();
@@ -118,11 +88,6 @@ impl UserMap {
             gids: lines(group, &self.gids),
         }
     }
-}
-
-fn to_range(numbers: &[i64]) -> Option<[u32; 3]> {
-    let numbers: [i64; 3] = numbers.try_into().ok()?;
-    Some(numbers.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]

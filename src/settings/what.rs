@@ -6,9 +6,10 @@ use crate::error::{Error, Kind, Result};
 /// what needs rights or paths of the template's first, then the rights are given up,
 /// then what only touches the process itself, and what forbids the most comes last.
 ///
-/// A row has the kind, the name of the method that records it, whether a launch can
-/// carry it (a few system calls on the process itself, which allocate nothing), what
-/// applies it, and what shows its values where the numbers and texts do not.
+/// A row has the kind, the name that an error calls it by (that of the method that
+/// records it), whether a launch can carry it (a few system calls on the process
+/// itself, which allocate nothing), what applies it, and, where the values are not
+/// shown as they are, what shows them.
 macro_rules! table {
     ($rows:ident) => {
         $rows! {
@@ -63,7 +64,7 @@ macro_rules! kinds {
         impl What {
             pub(super) const ALL: &[Self] = &[$(Self::$what),+];
 
-            /// The name of the method that records it.
+            /// What an error calls it.
             pub(super) fn name(self) -> &'static str {
                 match self {
                     $(Self::$what => $name,)+

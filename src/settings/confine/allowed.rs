@@ -71,18 +71,18 @@ impl Confine {
         }
     }
 
-    /// How many bytes it may have for writing, beside what it has from its
+    /// Limits how many bytes it may have for writing, beside what it has from its
     /// template (`RLIMIT_DATA`): allocations beyond that fail, and Rust aborts.
     /// A thread's stack counts whole, address space that is only reserved does
     /// not. The stack of the first thread has the same limit (`RLIMIT_STACK`).
-    /// (Without /proc nobody can say what it has from its template: then it is
-    /// the limit of both together.)
+    /// (Without /proc nobody can say what it has from its template: then the limit
+    /// is for both together.)
     ///
     /// No file that it writes can become longer than this (`RLIMIT_FSIZE`, the
     /// error is `EFBIG`); so a result has an end, too.
     ///
     /// A worker that makes one memory file after the other takes more than this
-    /// in all: a limit on everything together is a cgroup's.
+    /// in all: only a cgroup limits everything together.
     ///
     /// # Examples
     ///
@@ -104,27 +104,27 @@ impl Confine {
         self
     }
 
-    /// How long it may compute, in seconds, rounded up (`RLIMIT_CPU`): then it
+    /// Limits how long it may compute, in seconds, rounded up (`RLIMIT_CPU`): then it
     /// gets SIGXCPU, and a second later SIGKILL.
     ///
-    /// CPU time and not time by the clock, since that is what a hostile worker
-    /// can use up: it may sleep for ever, which costs nothing, and no signal
-    /// that it blocks and no timer that it sets changes this limit. How long to
-    /// wait is the program's affair: [`join_timeout`](crate::Worker::join_timeout)
+    /// This is CPU time and not time by the clock, since that is what a hostile
+    /// worker can use up: it may sleep for ever, which costs nothing, and no signal
+    /// that it blocks and no timer that it sets changes this limit. The program
+    /// decides how long it waits: [`join_timeout`](crate::Worker::join_timeout)
     /// and [`kill_on_drop`](crate::Worker::kill_on_drop).
     pub fn cpu_time(mut self, limit: Duration) -> Self {
         self.cpu_time = limit;
         self
     }
 
-    /// It may open this file for reading, or all that is below this directory.
+    /// Lets it open this file for reading, or all that is below this directory.
     /// Several calls add up.
     ///
     /// Needs Landlock, which Linux has from 5.13 on: without it this is an error
     /// of [`run`](crate::Process::run). The path is looked up in the worker,
     /// after its other settings, and must exist. A worker with one readable path
-    /// can find out about any path whether it exists, and how long and how old
-    /// it is: Landlock does not guard that.
+    /// can find out of any path whether it exists, and how long and how old the
+    /// file is: Landlock does not guard that.
     ///
     /// # Examples
     ///
@@ -152,7 +152,7 @@ impl Confine {
         self
     }
 
-    /// It may use the sockets that it was given as sockets: accept, send,
+    /// Lets it use the sockets that it was given as sockets: accept, send,
     /// receive, shut down, read and set options, wait for many of them by epoll.
     /// It can still make, bind and connect none.
     ///
@@ -162,12 +162,12 @@ impl Confine {
         self
     }
 
-    /// The first forbidden call kills the worker, by SIGSYS
-    /// ([`is_signal`](crate::Error::is_signal)), instead of failing with
+    /// Kills the worker at the first forbidden call, by SIGSYS
+    /// ([`is_signal`](crate::Error::is_signal)), instead of failing the call with
     /// `EPERM`.
     ///
-    /// What libraries only try is deadly then, too: a panic with
-    /// `RUST_BACKTRACE` set looks into /proc, for one.
+    /// What libraries only try is deadly then, too: for example, a panic with
+    /// `RUST_BACKTRACE` set looks into /proc.
     ///
     /// # Examples
     ///
