@@ -67,4 +67,5 @@ mod stdio;
 /// The first that fails is the error of [`run`](Self::run)
 /// ([`is_setting`](crate::Error::is_setting)): it names the setting, its value
 /// and the errno. Then no code of the entry has run, and nothing is left.
+// Without a method: its docs stand in front of those of the lists.
 impl<S> Process<S> {}
