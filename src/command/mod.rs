@@ -4,7 +4,7 @@
 //! the program is in `program`.
 
 mod child;
-mod surroundings;
+mod inherited;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,7 +16,7 @@ use std::{
 };
 
 pub use self::child::Child;
-use self::surroundings::surround;
+use self::inherited::inherit;
 use crate::{
     client::{Process, lend},
     error::Result,
@@ -233,7 +233,7 @@ impl Command {
             }
         }
         let status = own_status();
-        surround(&mut settings, status.umask)?;
+        inherit(&mut settings, status.umask)?;
         let is_launched = self.before.is_empty() && settings.are_plain() && !has_hooks();
         // Those of a fork come with its task, as any worker's.
         let (flags, lent) = match is_launched {

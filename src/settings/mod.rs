@@ -3,31 +3,34 @@
 //!
 //! A `Setting` is a `What` with its values; all of a process are its `Settings`. The
 //! table of all kinds, with their order, stands in `what`. The file of each topic has
-//! the methods that record, and the functions that apply: `stdio`, `environment`,
-//! `place`, `namespaces`, `limits`, `identity`, `detached`, `confine`. `apply` is what
-//! goes through them in the new process.
+//! the methods that record, and the functions that apply: `stdio`, `variables`,
+//! `surroundings`, `place`, `namespaces`, `limits`, `identity`, `detached`, `confine`.
+//! `apply` is what goes through them in the new process.
 
 mod apply;
 mod capability;
 #[cfg(feature = "confine")]
 mod confine;
 mod detached;
-mod environment;
 mod identity;
 mod limits;
 mod namespaces;
 mod place;
+mod resource;
 mod setting;
 mod stdio;
+mod surroundings;
 mod user_map;
+mod variables;
 mod what;
 
 pub use self::capability::Capability;
 #[cfg(feature = "confine")]
 pub use self::confine::Confine;
-pub use self::limits::{IoPriority, Resource, Scheduler};
+pub use self::limits::{IoPriority, Scheduler};
 pub use self::namespaces::Namespaces;
 pub use self::place::Cgroup;
+pub use self::resource::Resource;
 use self::setting::Setting;
 pub(crate) use self::setting::Settings;
 pub use self::stdio::Stdio;

@@ -36,13 +36,13 @@ macro_rules! table {
             Capabilities "capabilities" false identity::capabilities, identity::show_capabilities;
             Dumpable "dumpable" false identity::dumpable;
             NoNewPrivs "no_new_privs" false identity::no_new_privs;
-            CurrentDir "current_dir" true environment::current_dir;
-            Umask "umask" true environment::umask;
-            Environment "env" false environment::change, environment::show_names;
+            CurrentDir "current_dir" true surroundings::current_dir;
+            Umask "umask" true surroundings::umask;
+            Environment "env" false variables::change, variables::show_names;
             // A launch puts it in place instead.
-            Variables "environment" true environment::replace, environment::show_nothing;
-            Title "title" false environment::title;
-            ThreadName "thread_name" false environment::thread_name;
+            Variables "environment" true variables::replace, variables::show_nothing;
+            Title "title" false surroundings::title;
+            ThreadName "thread_name" false surroundings::thread_name;
             // Takes the parent-death signal back.
             Detached "detached" true detached::apply;
             // After the hooks.

@@ -1,4 +1,4 @@
-//! What a program has of the program that starts it.
+//! What a program inherits from the one that starts it.
 
 use std::env;
 
@@ -9,9 +9,9 @@ use crate::{
     sys::environment::own_dir,
 };
 
-/// The environment, the directory, the umask and the process group that the
+/// Records the environment, the directory, the umask and the process group that the
 /// program has now, where nothing else was said.
-pub(super) fn surround(settings: &mut Settings, umask: Option<u32>) -> Result<()> {
+pub(super) fn inherit(settings: &mut Settings, umask: Option<u32>) -> Result<()> {
     settings.settle_variables(env::vars_os());
     if !settings.has(What::Umask)
         && let Some(mask) = umask
