@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["program", "wire"],
     &["client", "server"],
     &["channel", "command", "current", "tokio"],
+    &["setters"],
     // For tests alone.
     &["fuzz", "properties"],
 ];

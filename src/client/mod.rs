@@ -21,6 +21,8 @@ mod worker;
 
 pub(crate) use peer::Peer;
 pub use process::Process;
+pub(crate) use process::lend;
+pub(crate) use template::other_group;
 pub use template::renew_template;
 pub use wait_any::wait_any;
 pub use worker::Worker;

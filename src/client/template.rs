@@ -169,7 +169,7 @@ pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<P
 /// The process group that this program is in, if that is not its template's. A
 /// template that is in another session can put nothing into that group: then one
 /// that begins now takes its place.
-pub(super) fn other_group() -> Result<Option<i32>> {
+pub(crate) fn other_group() -> Result<Option<i32>> {
     let template = default()?;
     // Who makes a session gets a new group, so one look is enough as a rule.
     let other = |pid| place::group_unlike(pid).map(|group| (pid, group));

@@ -11,13 +11,13 @@ use std::{
 use super::{
     ending,
     peer::{Answer, Closed, Hello, Peer, Waited, lock},
-    process::settings::Ends,
     tree::Tree,
 };
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     exit::Exit,
     parcel::Decoder,
+    settings::Ends,
     sys::{
         pidfd,
         poll::{Deadline, Want, poll},

@@ -4,8 +4,7 @@
 //! executed to be a template; `serve` is the loop of a
 //! process that has not been told what to run, `forking` makes others from it,
 //! asked or by itself as `stock` says, `family` keeps its children,
-//! `preload` runs a preload in it, `worker` an entry, with its `settings`;
-//! `hooks` runs what the program registered around forks and entries; `perform`
+//! `preload` runs a preload in it, `worker` an entry; `hooks` runs what the program registered around forks and entries; `perform`
 //! is the boundary to all code of the user's, `panics` records its panics.
 //!
 //! In a template no user code runs but preloads and the hooks around forks, and
@@ -22,7 +21,6 @@ mod perform;
 mod preload;
 mod program;
 mod serve;
-mod settings;
 mod stock;
 mod streams;
 mod worker;

@@ -10,13 +10,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::{
     forking::{fail_on, refusal},
     serve::{Host, hello, stay_with},
-    settings,
 };
 use crate::{
     error::Result,
     parcel::Decoder,
     program::{self, Plan},
-    settings::{Settings, What},
+    settings::Settings,
     sys::{
         environment, fail,
         fork::{self, Refusal},
@@ -68,12 +67,11 @@ impl Launch {
     fn decode(mut input: Decoder) -> Result<Self> {
         let mut settings = Settings::decode(&mut input)?.sorted();
         // Not set but put in place.
-        let variables = settings.take(What::Environment);
-        let variables = variables.and_then(|setting| setting.texts.into_iter().next());
+        let variables = settings.take_variables().unwrap_or_default();
         Ok(Self {
             settings,
             plan: program::plan(&mut input)?,
-            variables: variables.unwrap_or_default(),
+            variables,
         })
     }
 
@@ -99,6 +97,7 @@ impl Launch {
     fn prepare(&self, end: &OwnedFd, launcher: i32) -> std::result::Result<(), Failure> {
         stay_with(launcher)?;
         hello(end.as_fd(), fork::own_pid())?;
-        settings::apply(&self.settings)
+        let applied = self.settings.apply();
+        applied.map_err(|error| Failure::from_error(&error))
     }
 }

@@ -6,7 +6,7 @@ use super::{
     hooks,
     perform::{PANICKED, end_unheard, perform},
     serve::Host,
-    settings, streams,
+    streams,
 };
 use crate::{
     error::{Error, Kind as ErrorKind},
@@ -72,9 +72,10 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
 /// waits for that.
 fn prepare(host: &mut Host, tell: bool) -> Result<(), Failure> {
     let settings = std::mem::take(&mut host.settings).sorted();
-    settings::apply(&settings)?;
+    let failed = |error: Error| Failure::from_error(&error);
+    settings.apply().map_err(failed)?;
     hooks::run(When::Worker)?;
-    settings::confine(&settings)?;
+    settings.apply_last().map_err(failed)?;
     if tell {
         let ready = Head::new(Kind::Ready, 0);
         // Whoever asked for this worker has given it up.

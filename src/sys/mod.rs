@@ -6,15 +6,15 @@
 //!
 //! Each file promises:
 //!
-//! - `confine`: limits that are only lowered, and `fstat` below a filter
-//! - `environment`: variables, directory, umask, the thread's name
+//! - `confine`: `fstat` below a filter
+//! - `environment`: variables, directory, what `/proc` tells of a thread
 //! - `epoch`: whether this process is still the one that made a handle
 //! - `exec`: becoming another program
 //! - `executable`: which file this program is, in memory and on disk
 //! - `fail`: faults on request, for tests only
 //! - `fd`: closing what is not kept, 0 to 2, higher numbers
 //! - `fork`: new processes and their end
-//! - `identity`: users, groups, capabilities
+//! - `identity`: capabilities
 //! - `image`: the running executable: constructors, arguments, title
 //! - `keeper`: the processes around a PID namespace
 //! - `limits`: resources and priorities

@@ -1,13 +1,14 @@
 //! `Process`: a process that has not been told yet what to run.
 
 mod give;
+mod lend;
 mod preload;
 mod raw;
-pub(crate) mod settings;
 mod started;
 
 use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc, time::Duration};
 
+pub(crate) use self::lend::lend;
 use self::started::Started;
 use super::{peer::Peer, template, worker::Worker};
 use crate::{
@@ -59,7 +60,7 @@ const AHEAD: usize = 32;
 pub struct Process<S = ()> {
     lease: Lease,
     patience: Option<Duration>,
-    settings: Settings,
+    pub(crate) settings: Settings,
     state: PhantomData<fn() -> S>,
 }
 
@@ -122,6 +123,16 @@ impl Process<()> {
             template.fork_living(Deadline::after(template::PATIENCE))
         })
         .map(Self::from_peer)
+    }
+
+    /// A fork of the default template, with these settings.
+    pub(crate) fn made_of(settings: Settings, patience: Option<Duration>) -> Result<Self> {
+        let peer = template::with_default(Self::fork_of)?;
+        Ok(Self {
+            settings,
+            patience,
+            ..Self::from_peer(peer)
+        })
     }
 
     fn fork_of(template: &Arc<Peer>) -> Result<Arc<Peer>> {

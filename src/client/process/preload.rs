@@ -4,7 +4,7 @@ use std::{marker::PhantomData, os::fd::AsFd, time::Duration};
 
 use super::{
     Lease, Process,
-    settings::lend,
+    lend::lend,
     started::{lost, send_load},
 };
 use crate::{

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Process,
-    settings::{Ends, lend},
-};
+use super::{Process, lend::lend};
 use crate::{
     client::{
         launcher,
@@ -21,7 +18,7 @@ use crate::{
     error::{Error, Kind as ErrorKind, Result},
     hooks::{self, When},
     parcel::Encoder,
-    settings::Settings,
+    settings::{Ends, Settings},
     sys::{epoch, fail, poll::Deadline},
     task::{Load, Task},
     wire::{
@@ -86,12 +83,16 @@ impl<S> Process<S> {
 impl Process {
     /// Starts a program with these settings, which are plain, without a process
     /// that was forked for it. Returns when it has been executed.
-    pub(crate) fn launch(mut self, task: &Task<()>, more: &[BorrowedFd<'_>]) -> Result<Worker<()>> {
-        let deadline = self.until(template::PATIENCE);
+    pub(crate) fn launch(
+        mut settings: Settings,
+        patience: Option<Duration>,
+        task: &Task<()>,
+        more: &[BorrowedFd<'_>],
+    ) -> Result<Worker<()>> {
+        let deadline = Deadline::after(patience.unwrap_or(template::PATIENCE));
         let load = task.load();
         load.check()?;
-        let ends = Ends::make(&mut self.settings)?;
-        let settings = self.settings;
+        let ends = Ends::make(&mut settings)?;
         let mut out = Encoder::default();
         settings.encode(&mut out);
         out.bytes.extend_from_slice(&load.bytes);

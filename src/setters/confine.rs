@@ -1,12 +1,11 @@
 //! Confinement.
 
-use super::Process;
-use crate::settings::Confine;
+use crate::{Process, settings::Confine};
 
 /// # Confinement
 impl<S> Process<S> {
-    /// Takes from the worker, last of all, whatever it needs not for what it has
-    /// to do.
+    /// Drops, as the last step before the entry runs, every right that the worker does
+    /// not need.
     ///
     /// Everything before that has its rights: the template, its preloads, the
     /// other settings, and the hooks of the program. Then this is done, and only
@@ -57,8 +56,8 @@ impl<S> Process<S> {
     /// assert!(worker.join()?.unwrap_err().contains("not permitted"));
     /// # Ok::<(), zygote::Error>(())
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "as the other settings")]
-    pub fn confine(self, confine: Confine) -> Self {
-        self.set(confine.setting())
+    pub fn confine(mut self, confine: Confine) -> Self {
+        self.settings.confine(confine);
+        self
     }
 }

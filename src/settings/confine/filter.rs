@@ -7,11 +7,8 @@ use seccompiler::{
     SeccompCmpOp as Is, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
 };
 
-use super::calls;
-use crate::{
-    settings::Confine,
-    sys::{confine, fork},
-};
+use super::{allowed::Confine, calls};
+use crate::sys::{confine, fork};
 
 /// Filters as the kernel takes them. Of what several of them say the strictest
 /// counts.

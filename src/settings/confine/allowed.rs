@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Setting, What};
+use crate::settings::{Setting, Settings, What};
 
 /// What a worker may do, for [`Process::confine`](crate::Process::confine).
 ///
@@ -36,11 +36,11 @@ use super::{Setting, What};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it is for `Process::confine`"]
 pub struct Confine {
-    pub(crate) memory: u64,
-    pub(crate) cpu_time: Duration,
-    pub(crate) readable: Vec<PathBuf>,
-    pub(crate) sockets: bool,
-    pub(crate) strict: bool,
+    pub(super) memory: u64,
+    pub(super) cpu_time: Duration,
+    pub(super) readable: Vec<PathBuf>,
+    pub(super) sockets: bool,
+    pub(super) strict: bool,
 }
 
 /// How much it may take unless it is said.
@@ -71,18 +71,18 @@ impl Confine {
         }
     }
 
-    /// How many bytes it may have for writing, beside what it has from its
+    /// Limits how many bytes it may have for writing, beside what it has from its
     /// template (`RLIMIT_DATA`): allocations beyond that fail, and Rust aborts.
     /// A thread's stack counts whole, address space that is only reserved does
     /// not. The stack of the first thread has the same limit (`RLIMIT_STACK`).
-    /// (Without /proc nobody can say what it has from its template: then it is
-    /// the limit of both together.)
+    /// (Without /proc nobody can say what it has from its template: then the limit
+    /// is for both together.)
     ///
     /// No file that it writes can become longer than this (`RLIMIT_FSIZE`, the
     /// error is `EFBIG`); so a result has an end, too.
     ///
     /// A worker that makes one memory file after the other takes more than this
-    /// in all: a limit on everything together is a cgroup's.
+    /// in all: only a cgroup limits everything together.
     ///
     /// # Examples
     ///
@@ -104,27 +104,27 @@ impl Confine {
         self
     }
 
-    /// How long it may compute, in seconds, rounded up (`RLIMIT_CPU`): then it
+    /// Limits how long it may compute, in seconds, rounded up (`RLIMIT_CPU`): then it
     /// gets SIGXCPU, and a second later SIGKILL.
     ///
-    /// CPU time and not time by the clock, since that is what a hostile worker
-    /// can use up: it may sleep for ever, which costs nothing, and no signal
-    /// that it blocks and no timer that it sets changes this limit. How long to
-    /// wait is the program's affair: [`join_timeout`](crate::Worker::join_timeout)
+    /// This is CPU time and not time by the clock, since that is what a hostile
+    /// worker can use up: it may sleep for ever, which costs nothing, and no signal
+    /// that it blocks and no timer that it sets changes this limit. The program
+    /// decides how long it waits: [`join_timeout`](crate::Worker::join_timeout)
     /// and [`kill_on_drop`](crate::Worker::kill_on_drop).
     pub fn cpu_time(mut self, limit: Duration) -> Self {
         self.cpu_time = limit;
         self
     }
 
-    /// It may open this file for reading, or all that is below this directory.
+    /// Lets it open this file for reading, or all that is below this directory.
     /// Several calls add up.
     ///
     /// Needs Landlock, which Linux has from 5.13 on: without it this is an error
     /// of [`run`](crate::Process::run). The path is looked up in the worker,
     /// after its other settings, and must exist. A worker with one readable path
-    /// can find out about any path whether it exists, and how long and how old
-    /// it is: Landlock does not guard that.
+    /// can find out of any path whether it exists, and how long and how old the
+    /// file is: Landlock does not guard that.
     ///
     /// # Examples
     ///
@@ -152,7 +152,7 @@ impl Confine {
         self
     }
 
-    /// It may use the sockets that it was given as sockets: accept, send,
+    /// Lets it use the sockets that it was given as sockets: accept, send,
     /// receive, shut down, read and set options, wait for many of them by epoll.
     /// It can still make, bind and connect none.
     ///
@@ -162,12 +162,12 @@ impl Confine {
         self
     }
 
-    /// The first forbidden call kills the worker, by SIGSYS
-    /// ([`is_signal`](crate::Error::is_signal)), instead of failing with
+    /// Kills the worker at the first forbidden call, by SIGSYS
+    /// ([`is_signal`](crate::Error::is_signal)), instead of failing the call with
     /// `EPERM`.
     ///
-    /// What libraries only try is deadly then, too: a panic with
-    /// `RUST_BACKTRACE` set looks into /proc, for one.
+    /// What libraries only try is deadly then, too: for example, a panic with
+    /// `RUST_BACKTRACE` set looks into /proc.
     ///
     /// # Examples
     ///
@@ -190,12 +190,12 @@ impl Confine {
     }
 
     /// Whole seconds, at least one.
-    pub(crate) fn cpu_seconds(&self) -> u64 {
+    pub(super) fn cpu_seconds(&self) -> u64 {
         let started = u64::from(self.cpu_time.subsec_nanos() > 0);
         self.cpu_time.as_secs().saturating_add(started).max(1)
     }
 
-    pub(crate) fn setting(&self) -> Setting {
+    fn setting(&self) -> Setting {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let bit = |set: bool, bit: i64| if set { bit } else { 0 };
         let setting = Setting::new(What::Confine)
@@ -208,7 +208,7 @@ impl Confine {
         })
     }
 
-    pub(crate) fn of(setting: &Setting) -> io::Result<Self> {
+    pub(super) fn of(setting: &Setting) -> io::Result<Self> {
         let [memory, seconds, bits] = setting.numbers[..] else {
             return Err(io::ErrorKind::InvalidData.into());
         };
@@ -220,6 +220,13 @@ impl Confine {
             sockets: bits & SOCKETS != 0,
             strict: bits & STRICT != 0,
         })
+    }
+}
+
+impl Settings {
+    #[expect(clippy::needless_pass_by_value, reason = "as the other settings")]
+    pub(crate) fn confine(&mut self, confine: Confine) {
+        self.put(confine.setting());
     }
 }
 
