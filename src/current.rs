@@ -93,10 +93,7 @@ fn refused(refusal: Refusal) -> Error {
 fn become_template(near: OwnedFd, far: OwnedFd, owner: OwnedFd, program: i32) -> ! {
     signal::reset_dispositions();
     // Where that is denied its owner's pidfd says the same, a moment later.
-    let _ = signal::die_with_parent();
-    if fork::parent() != program {
-        fork::exit(0);
-    }
+    let _ = signal::stay_with(program);
     drop(near);
     ours::close_ours();
     image::mark_template();
