@@ -6,20 +6,24 @@
 use std::{
     ffi::CString,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Duration,
 };
 
-use super::hook::{Cargo, check_threads, clone_template};
+use super::{
+    host::fail_on,
+    root::{Cargo, check_threads, clone_template},
+};
 use crate::{
     error::{Error, Result},
     phase, start,
     sys::{
-        fail, fd, fork, image, pidfd,
+        fail, fd, fork,
+        image::{self, Constructor},
+        pidfd,
         poll::{Deadline, Want, poll},
         spawn,
     },
     wire::{
-        frame::{Failure, Head, Kind},
+        frame::{Head, Kind},
         link::{self, Trouble},
     },
 };
@@ -27,7 +31,7 @@ use crate::{
 /// Hidden server mode: when the program was executed by itself to be a
 /// template, becomes one and does not return. In every other case, whatever
 /// the environment says, nothing happens.
-pub(super) fn serve_if_asked() {
+pub(super) fn serve_if_asked(slot: &'static Constructor) {
     let Ok(name) = CString::new(start::VARIABLE) else {
         return;
     };
@@ -41,7 +45,7 @@ pub(super) fn serve_if_asked() {
         // Its parent executed it for this, and something is in the way. It must not
         // run a second time, or it would execute itself again, and so on.
         Err(error) => match fd::lend(request.number) {
-            Ok(socket) => refuse(socket, &error),
+            Ok(socket) => refuse(&socket, &error),
             Err(_) => fork::exit(1),
         },
         // It has more privileges than the parent, or a constructor took the socket.
@@ -63,11 +67,12 @@ pub(super) fn serve_if_asked() {
         fork::exit(0);
     }
     if let Err(error) = check_threads() {
-        refuse(socket.as_fd(), &error);
+        refuse(&socket, &error);
     }
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
     let cargo = Cargo {
+        slot,
         socket,
         owner,
         owner_pid,
@@ -79,10 +84,9 @@ pub(super) fn serve_if_asked() {
     fail::point("executed: after clone");
     match cloned {
         (Ok(child), Some(socket)) => tell_born(socket.as_fd(), child),
-        (Err(error), Some(socket)) => refuse(
-            socket.as_fd(),
-            &Error::os("clone of a template failed", error),
-        ),
+        (Err(error), Some(socket)) => {
+            refuse(&socket, &Error::os("clone of a template failed", error));
+        }
         (_, None) => {}
     }
     fork::exit(0)
@@ -98,10 +102,8 @@ fn tell_born(socket: BorrowedFd<'_>, template: i32) {
 }
 
 /// Tells the program why there will be no template.
-fn refuse(socket: BorrowedFd<'_>, error: &Error) -> ! {
-    let failure = Failure::from_error(error).encode();
-    let head = Head::new(Kind::Failed, 0);
-    let _ = link::send(socket, head, &[&failure], &[], false);
+fn refuse(socket: &impl AsFd, error: &Error) -> ! {
+    fail_on(socket, error);
     fork::exit(1)
 }
 
@@ -187,6 +189,5 @@ fn is_stranger(peer: i32) -> bool {
     let Ok(handle) = pidfd::open(peer) else {
         return false;
     };
-    let now = Deadline::after(Duration::ZERO);
-    matches!(poll([Want::read(&handle)], now), Ok([false]))
+    matches!(poll([Want::read(&handle)], Deadline::NOW), Ok([false]))
 }

@@ -12,14 +12,13 @@ mod stdio;
 use std::io;
 
 use crate::{
-    error::Kind as ErrorKind,
+    error::{Error, Kind, Result},
     settings::{Setting, Settings, What},
     sys::{fork, signal},
-    wire::frame::Failure,
 };
 
 /// Applies those that come before the hooks, in their order.
-pub(super) fn apply(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn apply(settings: &Settings) -> Result<()> {
     if settings.is_empty() {
         return Ok(());
     }
@@ -33,16 +32,13 @@ pub(super) fn apply(settings: &Settings) -> Result<(), Failure> {
             parent = fork::parent();
         }
     }
-    stay_attached(settings, parent).map_err(|error| Failure {
-        kind: ErrorKind::Os,
-        unstarted: true,
-        code: error.raw_os_error().unwrap_or(0),
-        text: "prctl(PR_SET_PDEATHSIG) failed after the settings".to_owned(),
+    stay_attached(settings, parent).map_err(|error| {
+        Error::os("prctl(PR_SET_PDEATHSIG) failed after the settings", error).unstarted()
     })
 }
 
 /// Applies what comes after the hooks, and last of all.
-pub(super) fn confine(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn confine(settings: &Settings) -> Result<()> {
     for setting in settings.of(What::Confine) {
         one(setting, settings).map_err(|error| failure(setting, &error))?;
     }
@@ -93,28 +89,24 @@ fn stay_attached(settings: &Settings, parent: i32) -> io::Result<()> {
         signal::live_on();
         return Ok(());
     }
-    signal::die_with_parent()?;
-    if fork::parent() != parent {
-        fork::exit(0);
-    }
-    Ok(())
+    signal::stay_with(parent)
 }
 
 fn is_detached(settings: &Settings) -> bool {
     settings.of(What::Detached).next().is_some()
 }
 
-fn failure(setting: &Setting, error: &io::Error) -> Failure {
+fn failure(setting: &Setting, error: &io::Error) -> Error {
     // A NUL in a string, which the kernel is not even asked about.
     let is_invalid = error.kind() == io::ErrorKind::InvalidInput;
     let code = error.raw_os_error().or(is_invalid.then_some(libc::EINVAL));
-    Failure {
-        kind: ErrorKind::Setting,
-        unstarted: true,
-        code: code.unwrap_or(0),
-        text: match error.raw_os_error() {
-            Some(_) => format!("{setting} failed in the new process"),
-            None => format!("{setting} failed in the new process: {error}"),
-        },
+    let text = match error.raw_os_error() {
+        Some(_) => format!("{setting} failed in the new process"),
+        None => format!("{setting} failed in the new process: {error}"),
+    };
+    let failure = Error::new(Kind::Setting, text).unstarted();
+    match code {
+        Some(code) => failure.with_source(io::Error::from_raw_os_error(code)),
+        None => failure,
     }
 }

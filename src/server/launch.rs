@@ -8,8 +8,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::{
-    forking::{fail_on, refusal},
-    serve::{Host, hello, stay_with},
+    forking::refusal,
+    host::{Host, fail_on, hello, stay_with},
     settings,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         fork::{self, Refusal},
         image, ours,
     },
-    wire::frame::{Failure, Frame},
+    wire::frame::Frame,
 };
 
 /// What is asked for.
@@ -35,7 +35,7 @@ struct Launch {
 
 impl Host {
     /// Starts the program that the new process was told to become.
-    pub(super) fn start_program(&mut self, frame: Frame) {
+    pub(super) fn launch(&mut self, frame: Frame) {
         fail::point("template: request received");
         let number = frame.number;
         let mut input = Decoder::new(frame.body, frame.fds);
@@ -46,7 +46,7 @@ impl Host {
         image::set_title("launcher", u64::from(fork::parent().cast_unsigned()));
         let launch = match Launch::decode(input) {
             Ok(launch) => launch,
-            Err(error) => return fail_on(&end, &Failure::from_error(&error.unstarted())),
+            Err(error) => return fail_on(&end, &error.unstarted()),
         };
         fail::point("template: before fork");
         match launch.start(&end, self.pid) {
@@ -64,7 +64,7 @@ impl Host {
 }
 
 impl Launch {
-    /// What `Peer::start_program` sent.
+    /// What the owner has sent.
     fn decode(mut input: Decoder) -> Result<Self> {
         let mut settings = Settings::decode(&mut input)?.sorted();
         // Not set but put in place.
@@ -89,14 +89,12 @@ impl Launch {
     /// exec would stay in the launcher, and who is killed while it allocates would
     /// leave a broken heap there. So nothing is allocated, unless it fails.
     fn become_program(&self, end: &OwnedFd, launcher: i32) {
-        if let Err(failure) = self.prepare(end, launcher) {
-            fail_on(end, &failure);
-        } else {
-            fail_on(end, &Failure::from_error(&self.plan.carry_out()));
-        }
+        let prepared = self.prepare(end, launcher);
+        let error = prepared.err().unwrap_or_else(|| self.plan.carry_out());
+        fail_on(end, &error);
     }
 
-    fn prepare(&self, end: &OwnedFd, launcher: i32) -> std::result::Result<(), Failure> {
+    fn prepare(&self, end: &OwnedFd, launcher: i32) -> Result<()> {
         stay_with(launcher)?;
         hello(end.as_fd(), fork::own_pid())?;
         settings::apply(&self.settings)
