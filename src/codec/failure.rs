@@ -15,23 +15,19 @@ use crate::{
 impl Hand for io::Error {
     fn encode(self, out: &mut Encoder) -> Result<()> {
         let (code, kind, text) = Source::new(&self).into_parts();
-        code.map(i32::to_le_bytes).map(Vec::from).encode(out)?;
+        out.push_byte(code.is_some().into());
+        out.push_array(code.unwrap_or(0).to_le_bytes());
         out.push_byte(kind);
         text.encode(out)
     }
 
     fn decode(input: &mut Decoder) -> Result<Self> {
-        let code = Option::<Vec<u8>>::decode(input)?.map(number).transpose()?;
+        let has_code = input.take_byte()? != 0;
+        let code = i32::from_le_bytes(input.take_array()?);
+        let code = has_code.then_some(code);
         let kind = input.take_byte()?;
         Ok(Source::from_parts(code, kind, String::decode(input)?).into_io())
     }
-}
-
-fn number(bytes: Vec<u8>) -> Result<i32> {
-    let bytes = bytes.try_into();
-    bytes
-        .map(i32::from_le_bytes)
-        .map_err(|_| Error::invalid("an error's code is not of 4 bytes"))
 }
 
 /// The first byte of a boxed error.
