@@ -44,10 +44,10 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
         _ if !request.is_of_parent() => return,
         // Its parent executed it for this, and something is in the way. It must not
         // run a second time, or it would execute itself again, and so on.
-        Err(error) => match fd::lend(request.number) {
-            Ok(socket) => refuse(&socket, &error),
-            Err(_) => fork::exit(1),
-        },
+        Err(error) => {
+            let _ = fd::lend(&[request.number], |socket| fail_on(&socket[0], &error));
+            fork::exit(1);
+        }
         // It has more privileges than the parent, or a constructor took the socket.
         Ok(None) => fork::exit(1),
     };

@@ -23,7 +23,7 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     fail::set_role("template");
     let state = host.state.take();
     // What stands at 0 to 2 before. Afterwards there may be no room to open it.
-    let nothing = match fd::lend(0).and_then(|null| null.try_clone_to_owned()) {
+    let nothing = match fd::standard(0).and_then(|null| null.try_clone_to_owned()) {
         Ok(nothing) => nothing,
         Err(error) => host.give_up(error, "keeping the standard streams failed"),
     };

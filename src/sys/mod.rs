@@ -17,6 +17,7 @@
 //! - `identity`: users, groups, capabilities
 //! - `image`: the running executable: constructors, arguments, title
 //! - `keeper`: the processes around a PID namespace
+//! - `leaked`: values that are published and never freed
 //! - `limits`: resources and priorities
 //! - `memory`: sealed memory, copied or mapped
 //! - `namespace`: namespaces of this process
@@ -64,6 +65,7 @@ pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod image;
 pub(crate) mod keeper;
+pub(crate) mod leaked;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod namespace;
@@ -87,11 +89,4 @@ fn check<T: PartialOrd + From<i8>>(result: T) -> io::Result<T> {
         return Err(io::Error::last_os_error());
     }
     Ok(result)
-}
-
-/// What a pointer that was published by a leaked `Box` points to.
-pub(crate) fn shared<T: Sync>(pointer: *mut T) -> Option<&'static T> {
-    // SAFETY: the callers publish null or a pointer to a leaked box, which is
-    // never freed or written through.
-    unsafe { pointer.as_ref() }
 }

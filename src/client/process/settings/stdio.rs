@@ -83,7 +83,7 @@ pub(crate) fn lend(settings: &Settings) -> (u64, Vec<BorrowedFd<'static>>) {
     for (stream, what) in (0..).zip([What::Stdin, What::Stdout, What::Stderr]) {
         let mut said = settings.of(what);
         if said.all(|setting| setting.numbers == [INHERIT])
-            && let Ok(fd) = fd::lend(stream)
+            && let Ok(fd) = fd::standard(stream)
         {
             flags |= streams::flag(stream);
             lent.push(fd);
