@@ -57,7 +57,6 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
         owner_pid,
         depth,
     } = asked;
-    image::remove_variable(&name);
     // The token was right: from here on this is not the user's program, which
     // must not run a second time. First of all, so that nothing else gets one
     // of these numbers.
@@ -66,9 +65,11 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
     if fork::parent() != owner_pid {
         fork::exit(0);
     }
-    if let Err(error) = check_threads() {
-        refuse(&socket, &error);
-    }
+    let single = match check_threads() {
+        Ok(single) => single,
+        Err(error) => refuse(&socket, &error),
+    };
+    image::remove_variable(&single, &name);
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
     let cargo = Cargo {
@@ -80,7 +81,7 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
         left: None,
     };
     fail::point("executed: before clone");
-    let cloned = clone_template(cargo);
+    let cloned = clone_template(&single, cargo);
     fail::point("executed: after clone");
     match cloned {
         (Ok(child), Some(socket)) => tell_born(socket.as_fd(), child),

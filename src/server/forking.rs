@@ -63,7 +63,7 @@ impl Host {
             fork::fork().map_err(refusal)
         });
         let child = match forked {
-            Ok(Side::Child) => return self.into_child(end, is_spare),
+            Ok(Side::Child(_)) => return self.into_child(end, is_spare),
             Ok(Side::Parent { child }) => {
                 fail::point("template: after fork");
                 if let Some(family) = &mut self.family {

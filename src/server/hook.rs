@@ -54,9 +54,10 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
 /// Forks the early template. Where that fails the program goes on without: the
 /// first spawn says why, or executes one.
 fn start_early() {
-    if let Err(error) = check_threads() {
-        return start::leave_refusal(error);
-    }
+    let single = match check_threads() {
+        Ok(single) => single,
+        Err(error) => return start::leave_refusal(error),
+    };
     fd::fill_standard();
     let Ok((near, far)) = socket::pair() else {
         return;
@@ -73,7 +74,7 @@ fn start_early() {
         parent: fork::parent(),
         left: Some(near.as_raw_fd()),
     };
-    if let (Ok(child), _) = clone_template(cargo) {
+    if let (Ok(child), _) = clone_template(&single, cargo) {
         start::leave_early(Ours::new(near), child);
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         environment, fail,
         fork::{self, Refusal},
         image, ours,
+        single::Single,
     },
     wire::frame::Frame,
 };
@@ -55,7 +56,7 @@ impl Host {
                     family.add(child, number);
                 }
             }
-            Err(error) => fail_on(&end, &refusal(Refusal::Os(error))),
+            Err(why) => fail_on(&end, &refusal(why)),
         }
         fail::point("template: after fork");
         // It was the child's, in the memory that both had.
@@ -78,11 +79,13 @@ impl Launch {
     }
 
     /// The process id of the program.
-    fn start(&self, end: &OwnedFd, launcher: i32) -> std::io::Result<i32> {
+    fn start(&self, end: &OwnedFd, launcher: i32) -> Result<i32, Refusal> {
+        let single = Single::check()?;
         ours::set_main_socket(end.as_fd());
-        environment::with(&self.variables, || {
-            fork::vfork(|| self.become_program(end, launcher))
-        })
+        let program = environment::with(&single, &self.variables, || {
+            fork::vfork(&single, || self.become_program(end, launcher))
+        });
+        program.map_err(Refusal::Os)
     }
 
     /// In the new process, which shares its memory: what is owned here at the

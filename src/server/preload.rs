@@ -10,7 +10,10 @@ use crate::{
     error::Result,
     parcel::State,
     phase::{self, Phase},
-    sys::{fail, fd, fork, signal},
+    sys::{
+        fail, fd, signal,
+        single::{Single, Threads},
+    },
     wire::frame::{Frame, Kind},
 };
 
@@ -42,11 +45,12 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
         host.give_up(error, "letting go of the standard streams failed");
     }
     drop(nothing);
-    let result = result.and_then(|state| match fork::is_single_threaded() {
-        true => Ok(state),
-        false => Err(threads(&fork::other_threads())),
+    let checked = result.and_then(|state| {
+        let single = Single::check();
+        single.map_err(|Threads(names)| threads(&names))?;
+        Ok(state)
     });
-    match result {
+    match checked {
         Ok(state) => host.state = state,
         Err(error) => host.end(&error),
     }

@@ -13,7 +13,9 @@ use crate::{
     sys::{
         fail, fd, fork,
         image::{self, Constructor},
-        ours, signal, stale,
+        ours, signal,
+        single::{Single, Threads},
+        stale,
     },
 };
 
@@ -35,25 +37,27 @@ static CARGO: Mutex<Option<Cargo>> = Mutex::new(None);
 
 /// A constructor before ours may have started threads. What they hold and do
 /// would be half-copied.
-pub(super) fn check_threads() -> Result<(), Error> {
-    if fork::is_single_threaded() {
-        return Ok(());
-    }
-    let names = fork::other_threads().join(", ");
-    Err(Error::invalid(format!(
-        "no template can be forked: before `main` there are more threads than one already; the \
-         others are: {names}. A constructor started them"
-    ))
-    .unstarted())
+pub(super) fn check_threads() -> Result<Single, Error> {
+    Single::check().map_err(|Threads(names)| {
+        let names = names.join(", ");
+        Error::invalid(format!(
+            "no template can be forked: before `main` there are more threads than one already; \
+             the others are: {names}. A constructor started them"
+        ))
+        .unstarted()
+    })
 }
 
 /// Forks a template that serves on this socket for this owner. Gives its id, and
 /// the socket back, of which the template has its own copy.
-pub(super) fn clone_template(cargo: Cargo) -> (std::io::Result<i32>, Option<OwnedFd>) {
+pub(super) fn clone_template(
+    single: &Single,
+    cargo: Cargo,
+) -> (std::io::Result<i32>, Option<OwnedFd>) {
     // What constructors left in C's buffers would be written by every fork.
     fork::flush_c();
     exchange_cargo(Some(cargo));
-    let result = fork::clone_silent(template);
+    let result = fork::clone_silent(single, template);
     let cargo = exchange_cargo(None);
     (result, cargo.map(|cargo| cargo.socket))
 }
@@ -64,7 +68,7 @@ fn exchange_cargo(cargo: Option<Cargo>) -> Option<Cargo> {
 }
 
 /// The life of a template that stands at the root.
-fn template() -> ! {
+fn template(single: Single) -> ! {
     fail::set_role("template");
     signal::block_all();
     image::mark_template();
@@ -78,7 +82,7 @@ fn template() -> ! {
     stale.retain(|number| Some(*number) != cargo.left);
     close_others(&mut own.clone());
     stale::take(&stale);
-    image::take_title_memory();
+    image::take_title_memory(&single);
     image::set_title("template", u64::from(cargo.owner_pid.cast_unsigned()));
     panics::install();
     // Before the constructors, which may keep a copy of what they find.
@@ -89,7 +93,7 @@ fn template() -> ! {
     // This one serves, and not a copy that a constructor forks.
     ours::set_main_socket(socket.as_fd());
     phase::enter(Phase::Constructing);
-    image::run_constructors_after(cargo.slot);
+    image::run_constructors_after(single, cargo.slot);
     fork::end_copy(0);
     end_unheard();
     // They may have changed what a worker must find as a fresh `main` does.

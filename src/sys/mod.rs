@@ -28,6 +28,7 @@
 //! - `poll`: waiting with a deadline
 //! - `profile`: coverage counters
 //! - `signal`: masks, dispositions, the parent-death signal
+//! - `single`: whether this is the only thread
 //! - `socket`: messages with descriptors, whole or an error
 //! - `spawn`: this executable once more
 //! - `stale`: numbers that code before `main` knows, taken by nothing
@@ -76,6 +77,7 @@ pub(crate) mod place;
 pub(crate) mod poll;
 pub(crate) mod profile;
 pub(crate) mod signal;
+pub(crate) mod single;
 pub(crate) mod socket;
 #[cfg(feature = "exec")]
 pub(crate) mod spawn;

@@ -10,15 +10,18 @@ use nix::sys::resource::Resource;
 
 use crate::{
     settings::{Confine, Setting},
-    sys::{confine, fork},
+    sys::{
+        confine,
+        single::{Single, Threads},
+    },
 };
 
 /// `detached`: it does not die with its template.
 pub(super) fn apply(setting: &Setting, detached: bool) -> io::Result<()> {
     let allowed = Confine::of(setting)?;
-    if !fork::is_single_threaded() {
-        // Neither Landlock nor a filter reaches a thread that runs already.
-        let names = fork::other_threads().join(", ");
+    // Neither Landlock nor a filter reaches a thread that runs already.
+    if let Err(Threads(names)) = Single::check() {
+        let names = names.join(", ");
         let text = format!("there must be one thread; the others are: {names}. A hook left them");
         return Err(io::Error::other(text));
     }
