@@ -8,7 +8,7 @@ use std::{error, io};
 
 use super::{Hand, hand::unknown};
 use crate::{
-    error::{Error, Result, Source},
+    error::{Result, Source},
     parcel::{Decoder, Encoder},
 };
 
@@ -47,7 +47,7 @@ impl Hand for Box<dyn error::Error + Send + Sync> {
             Err(other) => other,
         };
         #[cfg(feature = "serde")]
-        if let Some(own) = other.downcast_ref::<Error>() {
+        if let Some(own) = other.downcast_ref::<crate::Error>() {
             out.push_byte(OWN);
             return super::encode_serde(own, out);
         }
@@ -60,7 +60,7 @@ impl Hand for Box<dyn error::Error + Send + Sync> {
             TEXT => String::decode(input)?.into(),
             IO => io::Error::decode(input)?.into(),
             #[cfg(feature = "serde")]
-            OWN => super::decode_serde::<Error>(input)?.into(),
+            OWN => super::decode_serde::<crate::Error>(input)?.into(),
             byte => return Err(unknown("an error", byte)),
         })
     }
@@ -111,10 +111,10 @@ mod tests {
         let io = there_and_back(Boxed::from(io::Error::from_raw_os_error(libc::ENOENT)));
         let io = io.downcast::<io::Error>().unwrap();
         assert_eq!(io.raw_os_error(), Some(libc::ENOENT));
-        let own = there_and_back(Boxed::from(Error::timeout("no result within 5 ms")));
+        let own = there_and_back(Boxed::from(crate::Error::timeout("no result within 5 ms")));
         assert_eq!(own.to_string(), "no result within 5 ms");
         #[cfg(feature = "serde")]
-        assert!(own.downcast::<Error>().unwrap().is_timeout());
+        assert!(own.downcast::<crate::Error>().unwrap().is_timeout());
     }
 
     #[cfg(feature = "anyhow")]

@@ -291,7 +291,7 @@ mod tests {
     fn of_many_the_youngest_are_looked_at_and_all_a_moment_later() {
         let many = FEW as u64 + 3;
         let mut children = children(many);
-        let (first, old, young) = (120, 101, 100 + FEW as i32);
+        let (first, old, young) = (120, 101, 160);
         let mut kernel = Kernel::with([first, old, young]);
         reap(&mut children, Some(first), &mut kernel);
         assert_eq!(kernel.asked.len(), 1 + YOUNG);

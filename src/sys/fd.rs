@@ -205,6 +205,7 @@ pub(crate) fn standard(stream: RawFd) -> io::Result<BorrowedFd<'static>> {
 
 /// Lends the descriptors of these numbers to `act`, and no longer: for traits that
 /// speak in numbers, whose callers answer for it that these stay open meanwhile.
+#[cfg(any(feature = "exec", feature = "serde"))]
 pub(crate) fn lend<T>(
     numbers: &[RawFd],
     act: impl FnOnce(&[BorrowedFd<'_>]) -> T,
