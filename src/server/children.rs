@@ -57,6 +57,10 @@ impl Children {
         self.living.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.living.is_empty()
+    }
+
     pub(super) fn has_reports(&self) -> bool {
         !self.reports.is_empty()
     }

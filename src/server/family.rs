@@ -6,11 +6,10 @@ use super::{children::Children, stock::Stock};
 use crate::{
     sys::{
         fail, pidfd,
-        poll::Deadline,
         signal::{self, ChildSignals},
     },
     wire::{
-        frame::{Head, Kind, Report},
+        frame::{Head, Kind},
         link,
     },
 };
@@ -19,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Family {
     signals: ChildSignals,
-    children: Children,
+    pub(super) children: Children,
     pub(super) stock: Stock,
 }
 
@@ -38,28 +37,6 @@ impl Family {
 
     pub(super) fn signals(&self) -> BorrowedFd<'_> {
         self.signals.as_fd()
-    }
-
-    /// When [`reap`](Self::reap) should run though no signal has come.
-    pub(super) fn wake(&self) -> Deadline {
-        self.children.wake()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.children.len() == 0
-    }
-
-    pub(super) fn has_reports(&self) -> bool {
-        self.children.has_reports()
-    }
-
-    pub(super) fn add(&mut self, pid: i32, id: u64) {
-        self.children.add(pid, id);
-    }
-
-    /// Notes that a child was asked for and cannot be.
-    pub(super) fn unborn(&mut self, report: Report) {
-        self.children.unborn(report);
     }
 
     /// Takes the status of the children that have ended.

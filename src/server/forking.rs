@@ -67,7 +67,7 @@ impl Host {
             Ok(Side::Parent { child }) => {
                 fail::point("template: after fork");
                 if let Some(family) = &mut self.family {
-                    family.add(child, number);
+                    family.children.add(child, number);
                 }
                 Some(child)
             }

@@ -142,9 +142,8 @@ impl Host {
     }
 
     fn has_children(&mut self) -> bool {
-        self.family
-            .as_mut()
-            .is_some_and(|family| !family.is_empty() && !family.settle())
+        let family = self.family.as_mut();
+        family.is_some_and(|family| !family.settle())
     }
 
     pub(super) fn with_family(&mut self, act: impl FnOnce(&mut Family)) {

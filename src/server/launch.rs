@@ -53,7 +53,7 @@ impl Host {
         match launch.start(&end, self.pid) {
             Ok(child) => {
                 if let Some(family) = &mut self.family {
-                    family.add(child, number);
+                    family.children.add(child, number);
                 }
             }
             Err(why) => fail_on(&end, &refusal(why)),

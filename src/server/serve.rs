@@ -63,7 +63,8 @@ impl Host {
     /// left to do.
     fn next(&mut self) -> Option<Frame> {
         loop {
-            if self.closing && self.family.as_ref().is_none_or(Family::is_empty) {
+            let family = self.family.as_ref();
+            if self.closing && family.is_none_or(|family| family.children.is_empty()) {
                 fork::exit(0);
             }
             let waits_only_here = self.family.is_none() && self.owner.is_none();
@@ -108,8 +109,8 @@ impl Host {
         let (mut signals, mut room, mut wake) = (Want::Nothing, Want::Nothing, Deadline::NEVER);
         if let Some(family) = &self.family {
             signals = Want::Read(family.signals());
-            wake = family.wake().or(family.stock.due());
-            if family.has_reports() {
+            wake = family.children.wake().or(family.stock.due());
+            if family.children.has_reports() {
                 room = Want::Write(self.socket.as_fd());
             }
         }
@@ -185,7 +186,7 @@ impl Host {
         let report = Report { child, fate };
         match &mut self.family {
             Some(family) => {
-                family.unborn(report);
+                family.children.unborn(report);
                 family.report(self.socket.as_fd());
             }
             None => {

@@ -51,7 +51,7 @@ impl Head {
 
     /// `None` for anything that `encode` does not make.
     pub(crate) fn decode(bytes: &[u8; Self::LENGTH]) -> Option<Self> {
-        let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == bytes[4])?;
+        let kind = Kind::decode(bytes[4])?;
         if bytes[..4] != MARK || bytes[5] > 3 {
             return None;
         }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn every_head_comes_back() {
-        for kind in Kind::ALL {
+        for &kind in Kind::ALL {
             let head = Head {
                 kind,
                 in_memory: true,

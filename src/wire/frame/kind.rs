@@ -1,9 +1,24 @@
 //! What a frame says.
 
-/// What a frame says. The number is its first byte after the mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident $(= $number:literal)?,)*) => {
+        /// What a frame says. The number is its first byte after the mark.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Kind { $($(#[$doc])* $kind $(= $number)?,)* }
+
+        impl Kind {
+            pub(super) const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The kind of this number.
+            pub(super) fn decode(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| *kind as u8 == number)
+            }
+        }
+    };
+}
+
+kinds! {
     /// To a process: fork; the descriptor is the new process's end of its
     /// socket, the number its name between the two. Body: [`ids`](super::ids) of children
     /// that nobody asks about any more.
@@ -69,34 +84,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 25] = [
-        Self::Fork,
-        Self::Spare,
-        Self::Hurry,
-        Self::Program,
-        Self::Preload,
-        Self::Arg,
-        Self::Fd,
-        Self::Settings,
-        Self::Run,
-        Self::Forget,
-        Self::Reap,
-        Self::Discard,
-        Self::Give,
-        Self::Owner,
-        Self::Close,
-        Self::Token,
-        Self::Hello,
-        Self::Born,
-        Self::Ready,
-        Self::Done,
-        Self::Failed,
-        Self::Value,
-        Self::Detached,
-        Self::Exits,
-        Self::Message,
-    ];
-
     /// Whether it carries what a user made: bytes of any length, descriptors of
     /// any number. All others have a short body and at most one descriptor.
     pub(crate) fn is_parcel(self) -> bool {
