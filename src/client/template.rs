@@ -1,11 +1,7 @@
 //! The default template: which one it is, and a new one when it has died.
 
 use std::{
-    ptr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicPtr, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -19,7 +15,7 @@ use super::{
 use crate::{
     error::Result,
     phase, start,
-    sys::{epoch, place, poll::Deadline},
+    sys::{epoch, leaked::Leaked, place, poll::Deadline},
 };
 
 /// The template of one process. A copy of the process, by a fork of the
@@ -40,7 +36,7 @@ struct Default {
     ending: Ending,
 }
 
-static DEFAULT: AtomicPtr<Default> = AtomicPtr::new(ptr::null_mut());
+static DEFAULT: Leaked<Default> = Leaked::none();
 
 /// How long the start of a template in use may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,25 +56,21 @@ pub(super) fn ending() -> &'static Ending {
 
 fn current() -> &'static Default {
     let epoch = epoch::current();
-    let known = DEFAULT.load(Ordering::Acquire);
-    if let Some(known) = crate::sys::shared(known)
+    let known = DEFAULT.get();
+    if let Some(known) = known
         && known.epoch == epoch
     {
         return known;
     }
-    let new: &'static Default = Box::leak(Box::new(Default {
+    let new = Default {
         epoch,
         cell: Mutex::default(),
         asked: RwLock::default(),
         launcher: Mutex::default(),
         ending: Ending::default(),
-    }));
-    let new_ptr = ptr::from_ref(new).cast_mut();
-    match DEFAULT.compare_exchange(known, new_ptr, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => new,
-        // Another thread was first; its own is of this epoch.
-        Err(other) => crate::sys::shared(other).unwrap_or(new),
-    }
+    };
+    // Where another thread is first, its own is of this epoch.
+    DEFAULT.replace(known, new)
 }
 
 /// While this lives, no template is given up.

@@ -226,7 +226,7 @@ impl<R> Worker<R> {
     fn decode(&self, answer: Answer) -> Result<R> {
         match answer {
             Answer::Value { body, fds } => (self.decode)(&mut Decoder::new(body, fds)),
-            Answer::Failed(failure) => Err(failure.into_error()),
+            Answer::Failed(failure) => Err(failure),
             Answer::Done => Err(Error::new(
                 ErrorKind::Protocol,
                 "an entry answered as a preload does",

@@ -5,7 +5,7 @@ use std::io;
 use super::{Setting, Settings, What};
 use crate::{
     error::{Error, Result},
-    sys::{fork, signal},
+    sys::signal,
 };
 
 impl Settings {
@@ -30,11 +30,7 @@ pub(super) fn stay_attached(settings: &Settings, parent: i32) -> Result<()> {
         signal::live_on();
         return Ok(());
     }
-    signal::die_with_parent().map_err(|error| {
+    signal::stay_with(parent).map_err(|error| {
         Error::os("prctl(PR_SET_PDEATHSIG) failed after the settings", error).unstarted()
-    })?;
-    if fork::parent() != parent {
-        fork::exit(0);
-    }
-    Ok(())
+    })
 }

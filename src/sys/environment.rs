@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-use super::{check, place::open_dir, signal::Signals};
+use super::{check, place::open_dir, signal::Signals, single::Single};
 
 fn string(bytes: &[u8]) -> io::Result<CString> {
     Ok(CString::new(bytes)?)
@@ -42,7 +42,7 @@ pub(crate) fn clear() -> io::Result<()> {
 
 /// Runs `act` with these variables, `NAME=value` and a NUL each, in place of the
 /// process's own.
-pub(crate) fn with<T>(variables: &[u8], act: impl FnOnce() -> T) -> T {
+pub(crate) fn with<T>(_: &Single, variables: &[u8], act: impl FnOnce() -> T) -> T {
     let mut list: Vec<*const c_char> = Vec::with_capacity(128);
     let mut rest = variables;
     // What has no NUL at its end is none.

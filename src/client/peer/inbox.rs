@@ -15,7 +15,7 @@ use crate::{
         poll::{Deadline, Want, poll},
     },
     wire::{
-        frame::{Failure, Fate, Frame, Kind, Report},
+        frame::{Fate, Frame, Kind, Report, failure},
         link::{self, Trouble},
     },
 };
@@ -51,7 +51,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn take_failure(&mut self) -> Option<Failure> {
+    pub(super) fn take_failure(&mut self) -> Option<Error> {
         match self.answer.take()? {
             Answer::Failed(failure) => Some(failure),
             other => {
@@ -67,7 +67,7 @@ impl Inbox {
 pub(crate) enum Answer {
     Done,
     Value { body: Vec<u8>, fds: Vec<OwnedFd> },
-    Failed(Failure),
+    Failed(Error),
 }
 
 /// The socket is at its end.
@@ -231,7 +231,7 @@ impl Peer {
                 let (body, fds) = (frame.body, frame.fds);
                 inbox.answer = Some(Answer::Value { body, fds });
             }
-            Kind::Failed => match Failure::decode(&frame.body) {
+            Kind::Failed => match failure::decode(&frame.body) {
                 // A result that is there is not taken back by what follows.
                 Some(failure) => {
                     inbox.answer.get_or_insert(Answer::Failed(failure));

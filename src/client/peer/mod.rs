@@ -20,7 +20,7 @@ use crate::{
     exit::Exit,
     sys::{epoch, fail, fork, ours::Ours, pidfd, poll::Deadline, socket},
     wire::{
-        frame::{Failure, Fate, Head, Kind, SAME_OWNER},
+        frame::{Fate, Head, Kind, SAME_OWNER},
         link::{self, Trouble},
     },
 };
@@ -294,7 +294,7 @@ impl Peer {
         }
         let never = match waited {
             Waited::Got(None) => return self.known().ok_or_else(gone),
-            Waited::Got(Some(failure)) => failure.into_error().unstarted(),
+            Waited::Got(Some(failure)) => failure.unstarted(),
             Waited::Closed(_) => self.unborn("before it was told what to run"),
             Waited::Watched => self.origin().map_or_else(gone, |it| it.found_dead()),
             Waited::TimedOut => {
@@ -350,9 +350,9 @@ impl Peer {
             true => Some(None),
             false => inbox.take_failure().map(Some),
         };
-        let begun = |found: Option<Failure>| match found {
+        let begun = |found: Option<Error>| match found {
             None => Ok(()),
-            Some(failure) => Err(failure.into_error().unstarted()),
+            Some(failure) => Err(failure.unstarted()),
         };
         match self.wait_for(deadline, Some(pidfd), false, pick)? {
             Waited::Got(found) => begun(found),
@@ -387,7 +387,7 @@ impl Peer {
             waited => waited,
         };
         match waited {
-            Waited::Got(failure) => Err(failure.into_error()),
+            Waited::Got(failure) => Err(failure),
             Waited::Closed(Closed { unread: true }) => {
                 Err(self.unborn("before it executed a program"))
             }
@@ -412,7 +412,7 @@ impl Peer {
             })
     }
 
-    fn begun(&self, inbox: &Inbox) -> Option<Option<Failure>> {
+    fn begun(&self, inbox: &Inbox) -> Option<Option<Error>> {
         if self.known().is_some() {
             return Some(None);
         }

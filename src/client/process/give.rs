@@ -82,7 +82,7 @@ impl<S> Process<S> {
             .map_err(|trouble| lost(peer, trouble, "giving a process away", deadline))?;
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => {}
-            Waited::Got(Answer::Failed(failure)) => return Err(failure.into_error()),
+            Waited::Got(Answer::Failed(failure)) => return Err(failure),
             Waited::TimedOut => {
                 let text = "the process did not answer before the deadline and is not given away";
                 return Err(Error::timeout(text));

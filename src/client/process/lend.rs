@@ -14,7 +14,7 @@ pub(crate) fn lend(settings: &Settings) -> (u64, Vec<BorrowedFd<'static>>) {
     let (mut flags, mut lent) = (0, Vec::new());
     for (stream, what) in (0..).zip(STREAMS) {
         if settings.inherits(what)
-            && let Ok(fd) = fd::lend(stream)
+            && let Ok(fd) = fd::standard(stream)
         {
             flags |= streams::flag(stream);
             lent.push(fd);

@@ -106,7 +106,7 @@ impl Lease {
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => Ok(()),
-            Waited::Got(Answer::Failed(failure)) => Err(failure.into_error()),
+            Waited::Got(Answer::Failed(failure)) => Err(failure),
             Waited::Got(Answer::Value { .. }) => Err(Error::new(
                 ErrorKind::Protocol,
                 "a result came for a preload",

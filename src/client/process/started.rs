@@ -277,7 +277,7 @@ pub(super) fn lost(peer: &Peer, trouble: Trouble, tried: &str, deadline: Deadlin
 fn last_word(peer: &Peer, hello: &Hello) -> Option<Error> {
     let now = Deadline::after(Duration::ZERO);
     match peer.answer(now, hello.pidfd.as_fd()) {
-        Ok(Waited::Got(Answer::Failed(failure))) => Some(failure.into_error()),
+        Ok(Waited::Got(Answer::Failed(failure))) => Some(failure),
         _ => None,
     }
 }

@@ -11,13 +11,16 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::allowed::Confine;
 use super::{Setting, Settings};
-use crate::sys::{confine, fork};
+use crate::sys::{
+    confine,
+    single::{Single, Threads},
+};
 
 pub(super) fn apply(setting: &Setting, all: &Settings) -> io::Result<()> {
     let allowed = Confine::of(setting)?;
-    if !fork::is_single_threaded() {
-        // Neither Landlock nor a filter reaches a thread that runs already.
-        let names = fork::other_threads().join(", ");
+    // Neither Landlock nor a filter reaches a thread that runs already.
+    if let Err(Threads(names)) = Single::check() {
+        let names = names.join(", ");
         let text = format!("there must be one thread; the others are: {names}. A hook left them");
         return Err(io::Error::other(text));
     }

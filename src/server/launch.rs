@@ -8,8 +8,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::{
-    forking::{fail_on, refusal},
-    serve::{Host, hello, stay_with},
+    forking::refusal,
+    host::{Host, fail_on, hello, stay_with},
 };
 use crate::{
     error::Result,
@@ -20,8 +20,9 @@ use crate::{
         environment, fail,
         fork::{self, Refusal},
         image, ours,
+        single::Single,
     },
-    wire::frame::{Failure, Frame},
+    wire::frame::Frame,
 };
 
 /// What is asked for.
@@ -34,7 +35,7 @@ struct Launch {
 
 impl Host {
     /// Starts the program that the new process was told to become.
-    pub(super) fn start_program(&mut self, frame: Frame) {
+    pub(super) fn launch(&mut self, frame: Frame) {
         fail::point("template: request received");
         let number = frame.number;
         let mut input = Decoder::new(frame.body, frame.fds);
@@ -45,16 +46,16 @@ impl Host {
         image::set_title("launcher", u64::from(fork::parent().cast_unsigned()));
         let launch = match Launch::decode(input) {
             Ok(launch) => launch,
-            Err(error) => return fail_on(&end, &Failure::from_error(&error.unstarted())),
+            Err(error) => return fail_on(&end, &error.unstarted()),
         };
         fail::point("template: before fork");
         match launch.start(&end, self.pid) {
             Ok(child) => {
                 if let Some(family) = &mut self.family {
-                    family.add(child, number);
+                    family.children.add(child, number);
                 }
             }
-            Err(error) => fail_on(&end, &refusal(Refusal::Os(error))),
+            Err(why) => fail_on(&end, &refusal(why)),
         }
         fail::point("template: after fork");
         // It was the child's, in the memory that both had.
@@ -63,7 +64,7 @@ impl Host {
 }
 
 impl Launch {
-    /// What `Peer::start_program` sent.
+    /// What the owner has sent.
     fn decode(mut input: Decoder) -> Result<Self> {
         let mut settings = Settings::decode(&mut input)?.sorted();
         // Not set but put in place.
@@ -76,28 +77,27 @@ impl Launch {
     }
 
     /// The process id of the program.
-    fn start(&self, end: &OwnedFd, launcher: i32) -> std::io::Result<i32> {
+    fn start(&self, end: &OwnedFd, launcher: i32) -> Result<i32, Refusal> {
+        let single = Single::check()?;
         ours::set_main_socket(end.as_fd());
-        environment::with(&self.variables, || {
-            fork::vfork(|| self.become_program(end, launcher))
-        })
+        let program = environment::with(&single, &self.variables, || {
+            fork::vfork(&single, || self.become_program(end, launcher))
+        });
+        program.map_err(Refusal::Os)
     }
 
     /// In the new process, which shares its memory: what is owned here at the
     /// exec would stay in the launcher, and who is killed while it allocates would
     /// leave a broken heap there. So nothing is allocated, unless it fails.
     fn become_program(&self, end: &OwnedFd, launcher: i32) {
-        if let Err(failure) = self.prepare(end, launcher) {
-            fail_on(end, &failure);
-        } else {
-            fail_on(end, &Failure::from_error(&self.plan.carry_out()));
-        }
+        let prepared = self.prepare(end, launcher);
+        let error = prepared.err().unwrap_or_else(|| self.plan.carry_out());
+        fail_on(end, &error);
     }
 
-    fn prepare(&self, end: &OwnedFd, launcher: i32) -> std::result::Result<(), Failure> {
+    fn prepare(&self, end: &OwnedFd, launcher: i32) -> Result<()> {
         stay_with(launcher)?;
         hello(end.as_fd(), fork::own_pid())?;
-        let applied = self.settings.apply();
-        applied.map_err(|error| Failure::from_error(&error))
+        self.settings.apply()
     }
 }

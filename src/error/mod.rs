@@ -1,7 +1,12 @@
 //! The one error type.
 
+mod cause;
+mod kind;
+
 use std::{error, fmt, io, sync::Arc};
 
+use self::cause::Cause;
+pub(crate) use self::{cause::Source, kind::Kind};
 use crate::exit::Exit;
 
 /// `std::result::Result` with this crate's [`Error`].
@@ -47,35 +52,6 @@ struct Inner {
     entry: Option<String>,
     pid: Option<u32>,
     exit: Option<Exit>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) enum Kind {
-    /// The entry or the preload panicked.
-    Panic,
-    /// The worker ended without a result and without a signal.
-    Exit,
-    /// The worker was killed by a signal before it gave a result.
-    Signal,
-    /// A deadline passed.
-    Timeout,
-    /// The caller asked for something that cannot be.
-    Invalid,
-    /// The template died.
-    TemplateGone,
-    /// The other end of a channel is gone.
-    Disconnected,
-    /// A preload returned an error.
-    Preload,
-    /// A setting of a process could not be applied.
-    Setting,
-    /// What arrived is not what this library sends.
-    Protocol,
-    /// A call of the operating system failed.
-    Os,
-    /// A hook returned an error or panicked.
-    Hook,
 }
 
 impl Error {
@@ -157,13 +133,12 @@ impl Error {
         &self.0.text
     }
 
-    /// The kind, and the errno of the cause or 0.
-    pub(crate) fn kind_and_code(&self) -> (Kind, i32) {
-        (self.0.kind, self.code().unwrap_or(0))
+    pub(crate) fn kind(&self) -> Kind {
+        self.0.kind
     }
 
     /// The errno of the cause.
-    fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         self.0.source.as_ref()?.0.raw_os_error()
     }
 
@@ -308,108 +283,9 @@ impl From<Error> for io::Error {
         if let Some(code) = error.code() {
             return Self::from_raw_os_error(code);
         }
-        let kind = match (&error.0.source, error.0.kind) {
-            (_, Kind::Timeout) => io::ErrorKind::TimedOut,
-            (_, Kind::Invalid) => io::ErrorKind::InvalidInput,
-            (_, Kind::Protocol) => io::ErrorKind::InvalidData,
-            (_, Kind::Disconnected) => io::ErrorKind::BrokenPipe,
-            (Some(source), _) => source.0.kind(),
-            (None, _) => io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
-    }
-}
-
-/// The cause of an error: an `io::Error` that can be cloned.
-#[derive(Clone)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(from = "Source", into = "Source"))]
-struct Cause(Arc<io::Error>);
-
-#[cfg(feature = "serde")]
-impl From<Source> for Cause {
-    fn from(source: Source) -> Self {
-        Self(Arc::new(source.into_io()))
-    }
-}
-
-#[cfg(feature = "serde")]
-impl From<Cause> for Source {
-    fn from(cause: Cause) -> Self {
-        Self::new(&cause.0)
-    }
-}
-
-/// An `io::Error` that can be sent to another process: code, kind and text.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Source {
-    code: Option<i32>,
-    kind: u8,
-    text: String,
-}
-
-/// The kinds that keep their identity on the way; any other arrives as `Other`.
-/// A kind's place in this list is its number on the wire.
-const KINDS: [io::ErrorKind; 23] = [
-    io::ErrorKind::Other,
-    io::ErrorKind::NotFound,
-    io::ErrorKind::PermissionDenied,
-    io::ErrorKind::ConnectionRefused,
-    io::ErrorKind::ConnectionReset,
-    io::ErrorKind::ConnectionAborted,
-    io::ErrorKind::NotConnected,
-    io::ErrorKind::AddrInUse,
-    io::ErrorKind::AddrNotAvailable,
-    io::ErrorKind::BrokenPipe,
-    io::ErrorKind::AlreadyExists,
-    io::ErrorKind::WouldBlock,
-    io::ErrorKind::InvalidInput,
-    io::ErrorKind::InvalidData,
-    io::ErrorKind::TimedOut,
-    io::ErrorKind::WriteZero,
-    io::ErrorKind::Interrupted,
-    io::ErrorKind::Unsupported,
-    io::ErrorKind::UnexpectedEof,
-    io::ErrorKind::OutOfMemory,
-    io::ErrorKind::HostUnreachable,
-    io::ErrorKind::NetworkUnreachable,
-    io::ErrorKind::StorageFull,
-];
-
-impl Source {
-    pub(crate) fn new(error: &io::Error) -> Self {
-        let kind = KINDS.iter().position(|kind| *kind == error.kind());
-        Self {
-            code: error.raw_os_error(),
-            kind: kind.and_then(|at| u8::try_from(at).ok()).unwrap_or(0),
-            text: error.to_string(),
-        }
-    }
-
-    pub(crate) fn from_parts(code: Option<i32>, kind: u8, text: String) -> Self {
-        Self { code, kind, text }
-    }
-
-    pub(crate) fn into_parts(self) -> (Option<i32>, u8, String) {
-        (self.code, self.kind, self.text)
-    }
-
-    fn kind(&self) -> io::ErrorKind {
-        match self.code {
-            Some(code) => io::Error::from_raw_os_error(code).kind(),
-            None => KINDS
-                .get(usize::from(self.kind))
-                .copied()
-                .unwrap_or(KINDS[0]),
-        }
-    }
-
-    pub(crate) fn into_io(self) -> io::Error {
-        match self.code {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::new(self.kind(), self.text),
-        }
+        let cause = || error.0.source.as_ref().map(|source| source.0.kind());
+        let kind = error.0.kind.as_io().or_else(cause);
+        Self::new(kind.unwrap_or(io::ErrorKind::Other), error)
     }
 }
 
@@ -498,15 +374,5 @@ mod tests {
         let io = io::Error::from(error);
         assert_eq!(io.kind(), io::ErrorKind::Unsupported);
         assert_eq!(Error::from(io).to_string(), "an operation failed");
-    }
-
-    #[test]
-    fn every_kind_of_io_error_keeps_its_kind_and_text() {
-        for kind in KINDS {
-            let back = Source::new(&io::Error::new(kind, "why")).into_io();
-            assert_eq!((back.kind(), back.to_string()), (kind, "why".to_owned()));
-        }
-        let os = Source::new(&io::Error::from_raw_os_error(libc::ENOENT)).into_io();
-        assert_eq!(os.raw_os_error(), Some(libc::ENOENT));
     }
 }
