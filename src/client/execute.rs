@@ -114,6 +114,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     let own = pidfd::open(asker)
         .map_err(|error| Error::descriptor("pidfd_open of the program failed", error))?;
     template
+        .line
         .send(
             Head::new(frame::Kind::Token, token),
             &[&depth.to_le_bytes()],
@@ -121,17 +122,19 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
             deadline,
         )
         .map_err(|trouble| trouble.into_error("preparing a template"))?;
-    let value = format!("{}:{token}:{asker}", template.line().socket().as_raw_fd());
-    let child = spawn::respawn(far, template.line().socket(), start::VARIABLE, &value).map_err(
-        |error| {
+    let value = format!(
+        "{}:{token}:{asker}",
+        template.line.socket.as_fd().as_raw_fd()
+    );
+    let child = spawn::respawn(far, template.line.socket.as_fd(), start::VARIABLE, &value)
+        .map_err(|error| {
             Error::os(
                 "executing /proc/self/exe as a template failed (posix_spawn); without /proc, \
                  without the right to execute, or where a filter denies clone3 by another error \
                  than ENOSYS, say `zygote::early!()` in the program's root",
                 error,
             )
-        },
-    )?;
+        })?;
     // By a handle: somebody else in the program may wait for every child.
     let handle = pidfd::open(child).ok();
     let answer = template.hello(deadline).map(drop);
@@ -144,7 +147,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     match answer {
         Ok(()) => {
             // What it said of its template is of no use any more.
-            template.line().take_in();
+            template.line.take_in();
             Ok(template)
         }
         Err(error) => {

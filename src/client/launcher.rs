@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{
     peer::{Peer, gone},
+    sync::lock,
     template::{self, PATIENCE},
 };
 use crate::{error::Result, sys::poll::Deadline};
@@ -34,14 +35,14 @@ pub(super) fn with<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T> {
 
 fn current() -> Result<Arc<Peer>> {
     let template = template::default()?;
-    let held = usable(&template.launcher());
+    let held = usable(&lock(&template.launcher));
     held.map_or_else(|| template::with_living_default(begin), Ok)
 }
 
 /// A launcher of this template, where it has none that is of use.
 fn begin(template: &Arc<Peer>) -> Result<Arc<Peer>> {
     let new = template.fork_now(Deadline::after(PATIENCE))?;
-    let mut held = template.launcher();
+    let mut held = lock(&template.launcher);
     let other = usable(&held);
     // Looked at now: what ends the template takes the launcher out afterwards.
     if other.is_none() && !template.has_no_more_forks() {
@@ -66,6 +67,6 @@ pub(super) fn give_up(launcher: &Arc<Peer>) {
     let is_it = |held: &mut Arc<Peer>| Arc::ptr_eq(held, launcher);
     let old = launcher
         .origin()
-        .and_then(|template| template.launcher().take_if(is_it));
+        .and_then(|template| lock(&template.launcher).take_if(is_it));
     old.inspect(|old| old.end());
 }

@@ -108,7 +108,7 @@ pub(super) fn with_living_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> R
 /// default template that died, or was given up, its successor forks it.
 pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<Peer>> {
     let _asking = asking();
-    if !origin.is_default() {
+    if !origin.birth.is_default() {
         return origin.fork_now(deadline);
     }
     if !origin.has_no_more_forks() {

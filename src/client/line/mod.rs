@@ -29,9 +29,10 @@ use crate::{
 /// One socket, and what has arrived on it.
 #[derive(Debug)]
 pub(super) struct Line {
-    socket: Ours,
-    /// Beside the inbox, so that it is read without a lock.
-    hello: OnceLock<Hello>,
+    pub(super) socket: Ours,
+    /// The first word of the process at the other end. Beside the inbox, so that it
+    /// is read without a lock.
+    pub(super) hello: OnceLock<Hello>,
     held: Mutex<Held>,
     /// Signalled when the thread that reads stops reading.
     arrived: Condvar,
@@ -70,20 +71,6 @@ impl Line {
         self.socket.still().ok_or(Trouble::Closed { unread: false })
     }
 
-    pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
-    /// Takes the socket out: this line is used no more.
-    pub(super) fn take(&mut self) -> Ours {
-        self.socket.take()
-    }
-
-    /// Closes the socket: this line is used no more.
-    pub(super) fn close(&mut self) {
-        self.socket.close();
-    }
-
     /// Sends one frame, waiting for room up to the deadline.
     pub(super) fn send(
         &self,
@@ -113,19 +100,6 @@ impl Line {
 
 /// Listening.
 impl Line {
-    /// The first word of the process at the other end.
-    pub(super) fn hello(&self) -> Option<&Hello> {
-        self.hello.get()
-    }
-
-    pub(super) fn set_hello(&self, hello: Hello) {
-        let _ = self.hello.set(hello);
-    }
-
-    pub(super) fn take_hello(&mut self) -> Option<Hello> {
-        self.hello.take()
-    }
-
     /// What has arrived by now.
     pub(super) fn with_inbox<T>(&self, act: impl FnOnce(&mut Inbox) -> T) -> T {
         act(&mut lock(&self.held).inbox)

@@ -30,11 +30,11 @@ impl Peer {
         let Some(spares) = lock(&self.stock).close() else {
             return;
         };
-        let launcher = self.launcher().take();
+        let launcher = lock(&self.launcher).take();
         launcher.inspect(|launcher| launcher.end());
         let now = Deadline::after(Duration::ZERO);
         self.discard(&spares);
-        match self.send(Head::new(Kind::Close, 0), &[], &[], now) {
+        match self.line.send(Head::new(Kind::Close, 0), &[], &[], now) {
             // A closed socket without the word would end its workers, too: it
             // stays open until the program ends.
             Err(Trouble::Busy) => std::mem::forget(Arc::clone(self)),
@@ -42,6 +42,11 @@ impl Peer {
             // before the spares are dropped, which look at it.
             Err(Trouble::Closed { .. }) => drop(self.found_dead()),
             _ => {}
+        }
+        // A child needs a moment to die with its template. It is this program's to
+        // collect, though its socket is still open.
+        if let Some(origin) = self.origin().filter(|origin| origin.has_ended()) {
+            origin.found_dead();
         }
         drop(spares);
     }
@@ -51,7 +56,7 @@ impl Peer {
     /// first of a container or a subreaper.
     fn leave(&mut self) {
         self.meet();
-        let hello = self.line.take_hello().map(|hello| hello.pidfd);
+        let hello = self.line.hello.take().map(|hello| hello.pidfd);
         let early = || pidfd::open_silent(self.birth.child()?).map(Ours::new);
         let Some(pidfd) = hello.or_else(early) else {
             return;
@@ -64,7 +69,7 @@ impl Peer {
         match found {
             Collected::Status(_) => {}
             Collected::Stranger if !is_kept => {}
-            _ => ending::keep(pidfd, is_kept.then(|| self.line.take())),
+            _ => ending::keep(pidfd, is_kept.then(|| self.line.socket.take())),
         }
     }
 

@@ -122,7 +122,7 @@ impl Peer {
     /// Whether something from here is unread, or was when it ended.
     pub(in crate::client) fn has_unread(&self) -> bool {
         let closed = self.line.closed().is_some_and(|closed| closed.unread);
-        closed || crate::sys::socket::has_unread(self.line.socket())
+        closed || crate::sys::socket::has_unread(self.line.socket.as_fd())
     }
 
     /// Kills a template that was cloned from an executed program and has not said

@@ -64,7 +64,7 @@ impl Peer {
             let process = self.fork(deadline)?;
             // Asked for now, as long as this process is sure to be heard.
             let is_good = || process.is_open() && process.hurry(deadline);
-            if !process.is_spare() || is_good() {
+            if !process.birth.is_spare() || is_good() {
                 return Ok(process);
             }
             if self.has_ended() {
@@ -109,7 +109,8 @@ impl Peer {
     /// A process that nobody has heard of yet, its number, and its end of its
     /// socket.
     fn reserve(self: &Arc<Self>, kind: Kind, limit: usize) -> Result<(Arc<Self>, u64, OwnedFd)> {
-        // It has no answer for this one. That there is none yet would show late.
+        // Nobody reads there any more. But a child that it was forking may hold its
+        // socket open for a moment, so that the request would seem to be on its way.
         if self.life.is_dead() {
             return Err(gone());
         }
@@ -138,7 +139,8 @@ impl Peer {
         deadline: Deadline,
     ) -> Result<()> {
         fail::point("program: before Fork");
-        self.send(head, &[body], fds, deadline)
+        self.line
+            .send(head, &[body], fds, deadline)
             .map_err(|trouble| match trouble {
                 // If it never was, that is why.
                 Trouble::Closed { .. } => self.hello(deadline).err().unwrap_or_else(gone),
@@ -224,7 +226,10 @@ impl Peer {
     /// listens finds out what went wrong.
     pub(in crate::client) fn await_end(&self, deadline: Deadline) {
         if let Some(Ok(template)) = self.origin().map(|origin| origin.hello(deadline)) {
-            let ends = [Want::End(self.line.socket()), Want::read(&template.pidfd)];
+            let ends = [
+                Want::End(self.line.socket.as_fd()),
+                Want::read(&template.pidfd),
+            ];
             let _ = poll(ends, deadline);
             self.line.take_in();
         }

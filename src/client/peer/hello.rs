@@ -45,7 +45,7 @@ impl Peer {
         };
         // A template forks a spare when it has nothing else to do. Said before the
         // wait: whatever keeps it busy, this one would wait until that is over.
-        if self.is_spare() && self.line.look(|inbox| self.begun(inbox))? == Waited::TimedOut {
+        if self.birth.is_spare() && self.line.look(|inbox| self.begun(inbox))? == Waited::TimedOut {
             // Where that fails, the wait below finds out why.
             let _ = self.hurry(deadline);
         }
@@ -167,7 +167,8 @@ impl Peer {
         let own = pidfd::open(fork::own_pid())
             .map_err(|error| Error::descriptor("pidfd_open of this process failed", error))?;
         let head = Head::new(Kind::Owner, owner);
-        self.send(head, &[], &[own.as_fd()], deadline)
+        self.line
+            .send(head, &[], &[own.as_fd()], deadline)
             .map_err(|trouble| match trouble {
                 Trouble::Closed { .. } => gone(),
                 other => other.into_error("introducing this program to a process"),

@@ -11,7 +11,7 @@ mod hello;
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,7 +20,6 @@ use super::{
     ending,
     line::{Answer, Hello, Inbox, Line, ONLY, Waited},
     stock::Stock,
-    sync::lock,
 };
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
@@ -30,23 +29,20 @@ use crate::{
         pidfd,
         poll::{Deadline, Want, poll},
     },
-    wire::{
-        frame::{Head, Kind, ids},
-        link::Trouble,
-    },
+    wire::frame::{Head, Kind, ids},
 };
 
 /// A process seen from outside.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    line: Line,
+    pub(super) line: Line,
     /// The process that this handle was made in. A copy of it must not speak.
     epoch: u64,
-    birth: Birth<Arc<Peer>>,
-    life: Life,
+    pub(super) birth: Birth<Arc<Peer>>,
+    pub(super) life: Life,
     stock: Mutex<Stock<Arc<Peer>>>,
     /// The fork of it that starts programs.
-    launcher: Mutex<Option<Arc<Peer>>>,
+    pub(super) launcher: Mutex<Option<Arc<Peer>>>,
 }
 
 impl Peer {
@@ -77,7 +73,7 @@ impl Peer {
         let peer = Self::new(socket, Birth::Copied);
         if let Ok(pidfd) = pidfd::open(child) {
             let (pid, pidfd) = (child.cast_unsigned(), Ours::new(pidfd));
-            peer.line.set_hello(Hello { pid, pidfd });
+            let _ = peer.line.hello.set(Hello { pid, pidfd });
         }
         peer
     }
@@ -87,7 +83,7 @@ impl Peer {
 impl Peer {
     /// What the process said of itself.
     pub(super) fn known(&self) -> Option<&Hello> {
-        self.line.hello()
+        self.line.hello.get()
     }
 
     /// Its process id, if that is known by now.
@@ -110,27 +106,14 @@ impl Peer {
         self.birth.origin().map(|(origin, _)| origin)
     }
 
-    pub(super) fn is_spare(&self) -> bool {
-        self.birth.is_spare()
-    }
-
-    pub(super) fn is_default(&self) -> bool {
-        self.birth.is_default()
-    }
-
     /// Whether another process from stock is as good: nobody knows this one.
     pub(super) fn is_replaceable(&self) -> bool {
-        self.is_spare() && self.known().is_none() && self.life.is_untold()
+        self.birth.is_spare() && self.known().is_none() && self.life.is_untold()
     }
 
     /// Whether this spare is gone and never said a word, so that it ran nothing.
     pub(super) fn has_vanished(&self) -> bool {
-        self.is_spare() && self.life.has_vanished()
-    }
-
-    /// It is told something that another process would not know.
-    pub(super) fn has_told(&self) {
-        self.life.has_told();
+        self.birth.is_spare() && self.life.has_vanished()
     }
 
     /// Whether it is known that it never existed.
@@ -184,21 +167,6 @@ impl Peer {
 
 /// Talking to it.
 impl Peer {
-    pub(super) fn line(&self) -> &Line {
-        &self.line
-    }
-
-    /// Sends one frame, waiting for room up to the deadline.
-    pub(super) fn send(
-        &self,
-        head: Head,
-        body: &[&[u8]],
-        fds: &[BorrowedFd<'_>],
-        deadline: Deadline,
-    ) -> Result<(), Trouble> {
-        self.line.send(head, body, fds, deadline)
-    }
-
     /// Waits for the answer to what it was told to run. `watch` is its pidfd.
     pub(super) fn answer(
         &self,
@@ -215,7 +183,7 @@ impl Peer {
     fn hurry(&self, deadline: Deadline) -> bool {
         self.birth.origin().is_some_and(|(origin, number)| {
             let head = Head::new(Kind::Hurry, number);
-            origin.send(head, &[], &[], deadline).is_ok()
+            origin.line.send(head, &[], &[], deadline).is_ok()
         })
     }
 
@@ -225,16 +193,6 @@ impl Peer {
             let head = Head::new(Kind::Discard, 0);
             origin.line.tell(head, &ids::encode(&[number]));
         }
-    }
-
-    /// Where its launcher is kept.
-    pub(super) fn launcher(&self) -> MutexGuard<'_, Option<Arc<Self>>> {
-        lock(&self.launcher)
-    }
-
-    /// Closes the socket: it has said the last word.
-    pub(super) fn close(&mut self) {
-        self.line.close();
     }
 }
 

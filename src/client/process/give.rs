@@ -79,8 +79,9 @@ impl<S> Process<S> {
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         // Before its socket leaves: this program may end at once, and others
         // with it.
-        peer.has_told();
-        peer.send(Head::new(Kind::Give, 0), &[], &[], deadline)
+        peer.life.has_told();
+        peer.line
+            .send(Head::new(Kind::Give, 0), &[], &[], deadline)
             .map_err(|trouble| peer.lost(trouble, "giving a process away", deadline))?;
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => {}
@@ -91,7 +92,7 @@ impl<S> Process<S> {
             }
             _ => return Err(gone()),
         }
-        let fd = peer.line().socket().try_clone_to_owned();
+        let fd = peer.line.socket.as_fd().try_clone_to_owned();
         let fd = fd.map_err(|error| Error::os("duplicating a process's socket failed", error))?;
         // Not ended: somebody else has it.
         drop(self.lease.release());

@@ -87,9 +87,10 @@ impl<S> Process<S> {
         peer.check_epoch()?;
         // What waits in stock was forked without it.
         peer.discard_stock();
-        peer.has_told();
+        peer.life.has_told();
         let deadline = self.until(template::PATIENCE);
-        peer.send(Head::new(kind, 0), body, fds, deadline)
+        peer.line
+            .send(Head::new(kind, 0), body, fds, deadline)
             .map_err(|trouble| peer.lost(trouble, "sending a raw argument", deadline))?;
         Ok(self)
     }

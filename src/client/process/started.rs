@@ -106,10 +106,11 @@ impl Started {
             settings.encode(&mut out);
             let (head, fds) = (Head::new(Kind::Settings, 0), settings.fds());
             self.peer
+                .line
                 .send(head, &[&out.bytes], &fds.collect::<Vec<_>>(), deadline)?;
         }
         let (mut flags, lent) = lend(settings);
-        if self.peer.is_spare() {
+        if self.peer.birth.is_spare() {
             flags |= FROM_STOCK;
         }
         if self.until == Until::Ready {
@@ -193,12 +194,5 @@ pub(super) fn send_load(
 ) -> Result<(), Trouble> {
     let fds: Vec<_> = load.all_fds(more).collect();
     let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
-    link::send_kept(
-        peer.line().open()?,
-        head,
-        &body,
-        &load.memory,
-        &fds,
-        deadline,
-    )
+    link::send_kept(peer.line.open()?, head, &body, &load.memory, &fds, deadline)
 }

@@ -284,7 +284,7 @@ impl<R> Worker<R> {
     /// The socket that its result comes on.
     #[cfg(feature = "tokio")]
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.peer.line().socket()
+        self.peer.line.socket.as_fd()
     }
 }
 

@@ -76,7 +76,7 @@ impl<R> Worker<R> {
     /// Nothing more comes.
     fn hang_up(&mut self) {
         if let Some(peer) = Arc::get_mut(&mut self.peer) {
-            peer.close();
+            peer.line.socket.close();
         }
     }
 
