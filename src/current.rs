@@ -69,7 +69,7 @@ impl Process<()> {
             }
             Ok(Side::Parent { child }) => {
                 // Before a handler of the program's may wait for it.
-                let peer = Peer::child(near, child);
+                let peer = Peer::copied(near, child);
                 mask.restore();
                 Ok(Self::from_peer(peer))
             }

@@ -1,5 +1,8 @@
 //! `Worker`: a process that runs an entry.
 
+mod outcome;
+mod wait;
+
 use std::{
     fmt,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
@@ -9,21 +12,17 @@ use std::{
 };
 
 use super::{
-    ending,
-    peer::{Answer, Closed, Hello, Peer, Waited, lock},
+    line::{Hello, Waited},
+    peer::Peer,
+    sync::lock,
     tree::Tree,
 };
 use crate::{
-    error::{Error, Kind as ErrorKind, Result},
+    error::{Error, Result},
     exit::Exit,
     parcel::Decoder,
     settings::Ends,
-    sys::{
-        pidfd,
-        poll::{Deadline, Want, poll},
-        signal,
-    },
-    wire::frame::Fate,
+    sys::{pidfd, poll::Deadline, signal},
 };
 
 /// How long a worker may take to say that it is detached.
@@ -144,157 +143,6 @@ impl<R> Worker<R> {
         self.ends.stderr.take()
     }
 
-    /// Waits for the result.
-    ///
-    /// Returns as soon as the result is there; the process may need a moment
-    /// more to end. Without a result it returns when the worker has ended.
-    ///
-    /// # Errors
-    ///
-    /// The entry panicked; the worker exited or was killed before it gave a
-    /// result; the arguments or the result could not be decoded; the template
-    /// died, and the worker with it.
-    pub fn join(mut self) -> Result<R> {
-        self.close_stdin();
-        match self.outcome(Deadline::NEVER)? {
-            Some(result) => Ok(result),
-            None => unreachable!("a wait without a deadline ends with an outcome"),
-        }
-    }
-
-    /// [`join`](Self::join), but for this long; `None` when there is no outcome
-    /// by then. May be called again. However short the wait is, it closes a piped
-    /// stdin that was not taken.
-    ///
-    /// # Errors
-    ///
-    /// As `join`; and after the outcome was given out once, that it was.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// #[zygote::entry]
-    /// fn nap() -> u8 {
-    ///     std::thread::sleep(Duration::from_millis(100));
-    ///     7
-    /// }
-    ///
-    /// let mut worker = nap::spawn()?;
-    /// assert_eq!(worker.join_timeout(Duration::ZERO)?, None);
-    /// assert_eq!(worker.join_timeout(Duration::from_secs(60))?, Some(7));
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>> {
-        self.close_stdin();
-        self.outcome(Deadline::after(timeout))
-    }
-
-    pub(crate) fn outcome(&mut self, deadline: Deadline) -> Result<Option<R>> {
-        if self.joined {
-            return Err(Error::invalid("the worker's outcome was given out already"));
-        }
-        ending::look();
-        let result = self
-            .try_outcome(deadline)
-            .map_err(|error| error.with_entry(self.entry).with_pid(self.id()));
-        self.joined = !matches!(result, Ok(None));
-        result
-    }
-
-    /// Nothing more comes.
-    fn hang_up(&mut self) {
-        if let Some(peer) = Arc::get_mut(&mut self.peer) {
-            peer.close();
-        }
-    }
-
-    fn try_outcome(&mut self, deadline: Deadline) -> Result<Option<R>> {
-        self.peer.check_epoch()?;
-        match self.peer.answer(deadline, self.pidfd())? {
-            Waited::Got(answer) => {
-                self.hang_up();
-                self.decode(answer).map(Some)
-            }
-            Waited::TimedOut => Ok(None),
-            Waited::Watched => self.ended(Closed { unread: false }, deadline),
-            Waited::Closed(closed) => self.ended(closed, deadline),
-        }
-    }
-
-    fn decode(&self, answer: Answer) -> Result<R> {
-        match answer {
-            Answer::Value { body, fds } => (self.decode)(&mut Decoder::new(body, fds)),
-            Answer::Failed(failure) => Err(failure),
-            Answer::Done => Err(Error::new(
-                ErrorKind::Protocol,
-                "an entry answered as a preload does",
-            )),
-        }
-    }
-
-    /// There is no result and there will be none: how did it end?
-    fn ended(&self, closed: Closed, deadline: Deadline) -> Result<Option<R>> {
-        let Some(exit) = self.exit(deadline)? else {
-            return Ok(None);
-        };
-        // A template whose hook fails ends its child, then says why, then ends.
-        let now = Deadline::after(Duration::ZERO);
-        if let Ok(Waited::Got(answer)) = self.peer.answer(now, self.pidfd()) {
-            return self.decode(answer).map(Some);
-        }
-        let error = without_result(exit, "the worker", &self.peer);
-        Err(if closed.unread {
-            error.unstarted()
-        } else {
-            error
-        })
-    }
-
-    /// Waits until the worker has exited, and says how. Does not take the
-    /// result: `join` still gives it.
-    ///
-    /// # Errors
-    ///
-    /// A system call failed, or the handle is from before a fork.
-    pub fn wait(&self) -> Result<Exit> {
-        self.close_stdin();
-        match self.exit(Deadline::NEVER)? {
-            Some(exit) => Ok(exit),
-            None => unreachable!("a wait without a deadline ends with an exit"),
-        }
-    }
-
-    /// [`wait`](Self::wait) that does not wait, and closes nothing.
-    ///
-    /// # Errors
-    ///
-    /// As `wait`.
-    pub fn try_wait(&self) -> Result<Option<Exit>> {
-        self.exit(Deadline::after(Duration::ZERO))
-    }
-
-    /// [`wait`](Self::wait), but for this long; `None` when it still runs.
-    ///
-    /// # Errors
-    ///
-    /// As `wait`.
-    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Exit>> {
-        self.close_stdin();
-        self.exit(Deadline::after(timeout))
-    }
-
-    fn exit(&self, deadline: Deadline) -> Result<Option<Exit>> {
-        if let Some(exit) = self.exit.get() {
-            return Ok(Some(*exit));
-        }
-        self.peer.check_epoch()?;
-        ending::look();
-        let exit = exit_of(&self.peer, deadline)?;
-        Ok(exit.map(|exit| *self.exit.get_or_init(|| exit)))
-    }
-
     /// Sends SIGKILL. A worker that has exited is not an error.
     ///
     /// # Errors
@@ -395,7 +243,7 @@ impl<R> Worker<R> {
         }
         self.signal(signal::DETACH)?;
         let deadline = Deadline::after(DETACH);
-        match self.peer.detached(deadline, self.pidfd())? {
+        match self.peer.detached(deadline)? {
             // One that has ended needs no more.
             Waited::Got(()) | Waited::Watched | Waited::Closed(_) => Ok(()),
             Waited::TimedOut => Err(Error::timeout(
@@ -436,61 +284,8 @@ impl<R> Worker<R> {
     /// The socket that its result comes on.
     #[cfg(feature = "tokio")]
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.peer.socket()
+        self.peer.line.socket.as_fd()
     }
-}
-
-/// How a process ended, once it has; `None` when the deadline passes first.
-pub(super) fn exit_of(peer: &Peer, deadline: Deadline) -> Result<Option<Exit>> {
-    let pidfd = peer.hello(deadline)?.open_pidfd()?;
-    let [ended] = poll([Want::Read(pidfd)], deadline)
-        .map_err(|error| Error::os("poll for the exit of a process failed", error))?;
-    if !ended {
-        return Ok(None);
-    }
-    // A report is on its way by now, even for a wait that does not wait.
-    let deadline = match deadline.passed() {
-        true => Deadline::after(Duration::from_millis(20)),
-        false => deadline,
-    };
-    match peer.fate(deadline) {
-        Ok(Some(Fate::Ended { status, rusage })) => Ok(Some(Exit::new(Some(status), Some(rusage)))),
-        Ok(Some(Fate::Unborn { .. })) => Ok(Some(Exit::new(None, None))),
-        Ok(None) => Ok(None),
-        Err(error) if error.is_template_gone() => Ok(Some(Exit::new(status_of(pidfd), None))),
-        Err(error) => Err(error),
-    }
-}
-
-/// The status of an ended process that no template reports: from the kernel,
-/// which has it once whoever inherited the process has waited for it.
-fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
-    let until = Deadline::after(Duration::from_millis(20));
-    loop {
-        let collected = pidfd::collect(pidfd).status();
-        let status = collected.or_else(|| pidfd::exit_status(pidfd));
-        if status.is_some() || until.passed() {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// The error for a process that ended without saying how it fared.
-pub(super) fn without_result(exit: Exit, who: &str, peer: &Peer) -> Error {
-    let kind = match exit.is_signal() {
-        // Its template did not report it: it died, and the process with it.
-        _ if exit.rusage().is_none() && peer.origin().is_some() => ErrorKind::TemplateGone,
-        true => ErrorKind::Signal,
-        false => ErrorKind::Exit,
-    };
-    let text = match kind {
-        ErrorKind::TemplateGone => {
-            format!("the template is gone, and {who} {exit} before it gave a result")
-        }
-        _ => format!("{who} {exit} before it gave a result"),
-    };
-    Error::new(kind, text).with_exit(exit)
 }
 
 impl<R> AsFd for Worker<R> {
