@@ -282,11 +282,8 @@ mod tests {
     #[test]
     fn a_failure_stays_until_it_is_taken_and_is_no_other_answer() {
         let (mut inbox, _) = inbox([failed(0, "no"), frame(Kind::Done, 1, &[])]);
-        assert_eq!(inbox.failure(0).map(|it| it.text.as_str()), Some("no"));
-        assert_eq!(
-            inbox.take_failure(0).map(|it| it.text).as_deref(),
-            Some("no")
-        );
+        assert_eq!(inbox.failure(0).map(Error::text), Some("no"));
+        assert_eq!(inbox.take_failure(0).as_ref().map(Error::text), Some("no"));
         assert!(inbox.take_failure(0).is_none());
         assert!(inbox.take_failure(1).is_none());
         assert!(matches!(inbox.take_answer(1), Some(Answer::Done)));
