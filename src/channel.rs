@@ -218,13 +218,11 @@ impl<T: DeserializeOwned + 'static> Iterator for Receiver<T> {
 /// receiver of `Vec<u8>` gets the octets.
 impl<T> SendWithFd for Sender<T> {
     fn send_with_fd(&self, bytes: &[u8], fds: &[RawFd]) -> io::Result<usize> {
-        let fds: Vec<_> = fds
-            .iter()
-            .map(|fd| fd::lend(*fd))
-            .collect::<io::Result<_>>()?;
         let head = Head::new(Kind::Message, 0);
-        link::send(self.socket.as_fd(), head, &[bytes], &fds, true)
-            .map_err(|trouble| trouble.into_error("sending on a channel"))?;
+        fd::lend(fds, |fds| {
+            link::send(self.socket.as_fd(), head, &[bytes], fds, true)
+        })?
+        .map_err(|trouble| trouble.into_error("sending on a channel"))?;
         Ok(bytes.len())
     }
 }

@@ -8,7 +8,9 @@ use crate::{
     phase, server,
     sys::{
         fork::{self, Refusal, Side},
-        image, ours, pidfd, signal, socket,
+        image, ours, pidfd, signal,
+        single::Single,
+        socket,
     },
 };
 
@@ -61,13 +63,13 @@ impl Process<()> {
         fork::flush_c();
         let mask = signal::Mask::block();
         match fork::fork() {
-            Ok(Side::Child) => {
+            Ok(Side::Child(single)) => {
                 phase::set_depth(depth);
-                become_template(near, far, owner, program)
+                become_template(&single, near, far, owner, program)
             }
             Ok(Side::Parent { child }) => {
                 // Before a handler of the program's may wait for it.
-                let peer = Peer::child(near, child);
+                let peer = Peer::copied(near, child);
                 mask.restore();
                 Ok(Self::from_peer(peer))
             }
@@ -90,17 +92,20 @@ fn refused(refusal: Refusal) -> Error {
     }
 }
 
-fn become_template(near: OwnedFd, far: OwnedFd, owner: OwnedFd, program: i32) -> ! {
+fn become_template(
+    single: &Single,
+    near: OwnedFd,
+    far: OwnedFd,
+    owner: OwnedFd,
+    program: i32,
+) -> ! {
     signal::reset_dispositions();
     // Where that is denied its owner's pidfd says the same, a moment later.
-    let _ = signal::die_with_parent();
-    if fork::parent() != program {
-        fork::exit(0);
-    }
+    let _ = signal::stay_with(program);
     drop(near);
     ours::close_ours();
     image::mark_template();
-    image::take_title_memory();
+    image::take_title_memory(single);
     image::set_title("template", u64::from(program.cast_unsigned()));
     server::serve_copy(far, owner)
 }

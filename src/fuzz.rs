@@ -22,7 +22,7 @@ use crate::{
     parcel::{Decoder, Encoder},
     sys::{memory, socket},
     wire::{
-        frame::{Failure, Head, Kind, Report, call, ids},
+        frame::{Head, Kind, Report, call, failure, ids},
         link,
     },
 };
@@ -41,9 +41,10 @@ pub fn bodies(bytes: &[u8]) {
             assert_eq!(&decoded.encode(), head);
         }
     }
-    if let Some(failure) = Failure::decode(bytes) {
-        assert_eq!(Failure::decode(&failure.encode()), Some(failure.clone()));
-        let _ = Failure::from_error(&failure.into_error());
+    if let Some(error) = failure::decode(bytes) {
+        let encoded = failure::encode(&error);
+        let again = failure::decode(&encoded).map(|error| failure::encode(&error));
+        assert_eq!(again, Some(encoded));
     }
     let reports = Report::decode(bytes);
     assert_eq!(Report::decode(&Report::encode(&reports)), reports);

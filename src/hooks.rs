@@ -3,6 +3,8 @@
 
 use std::fmt::Display;
 
+use crate::error::{Error, Kind};
+
 /// One function annotated `#[zygote::hook]`.
 #[derive(Debug)]
 pub struct Hook {
@@ -52,16 +54,19 @@ impl Hook {
         }
     }
 
-    pub(crate) fn path(&self) -> &'static str {
-        self.path
-    }
-
-    pub(crate) fn when(&self) -> When {
-        self.when
-    }
-
     pub(crate) fn run(&self) -> Result<(), String> {
         (self.run)()
+    }
+
+    /// What to say of a hook that failed or panicked.
+    pub(crate) fn failure(&self, text: &str) -> Error {
+        let text = format!("the {} hook `{}` {text}", self.when.name(), self.path);
+        let error = Error::new(Kind::Hook, text);
+        match self.when {
+            // The child may have begun.
+            When::Parent => error,
+            _ => error.unstarted(),
+        }
     }
 
     fn place(&self) -> (i32, &'static str, u32, u32) {
@@ -71,7 +76,7 @@ impl Hook {
 
 impl When {
     /// The word in the attribute.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Worker => "worker",
             Self::Prepare => "prepare",
@@ -157,6 +162,18 @@ mod tests {
                 (10, "a", 1)
             ]
         );
+    }
+
+    #[test]
+    fn a_failure_names_the_hook_and_says_whether_something_ran() {
+        let hook = |when| Hook::new("app::seed", 1, 1, 0, when, || Ok(()));
+        let error = hook(When::Child).failure("failed: no entropy");
+        assert!(error.is_hook() && error.is_unstarted());
+        assert_eq!(
+            error.to_string(),
+            "the child hook `app::seed` failed: no entropy"
+        );
+        assert!(!hook(When::Parent).failure("failed").is_unstarted());
     }
 
     #[test]

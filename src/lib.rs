@@ -41,6 +41,8 @@ mod command;
 #[cfg(feature = "tokio")]
 mod tokio;
 
+mod setters;
+
 #[cfg(test)]
 mod properties;
 

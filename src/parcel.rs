@@ -33,6 +33,25 @@ impl Encoder {
     pub fn push_byte(&mut self, byte: u8) {
         self.bytes.push(byte);
     }
+
+    /// Puts bytes whose number both sides know.
+    pub(crate) fn push_array<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes.extend_from_slice(&bytes);
+    }
+
+    /// Puts a list: each element by `push`, and a byte in front of it; then a zero.
+    pub(crate) fn push_list<T>(
+        &mut self,
+        list: impl IntoIterator<Item = T>,
+        mut push: impl FnMut(&mut Self, T) -> Result<()>,
+    ) -> Result<()> {
+        for element in list {
+            self.push_byte(1);
+            push(self, element)?;
+        }
+        self.push_byte(0);
+        Ok(())
+    }
 }
 
 /// Bytes and descriptors that arrived, taken out in the order they were put in.
@@ -85,6 +104,25 @@ impl Decoder {
         let byte = *self.rest().first().ok_or_else(short)?;
         self.at += 1;
         Ok(byte)
+    }
+
+    /// Takes what [`Encoder::push_array`] put.
+    pub(crate) fn take_array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let bytes = *self.rest().first_chunk().ok_or_else(short)?;
+        self.at += N;
+        Ok(bytes)
+    }
+
+    /// Takes what [`Encoder::push_list`] put, each element by `take`.
+    pub(crate) fn take_list<T>(
+        &mut self,
+        mut take: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut list = Vec::new();
+        while self.take_byte()? != 0 {
+            list.push(take(self)?);
+        }
+        Ok(list)
     }
 
     /// What has not been taken yet.
@@ -182,6 +220,24 @@ mod tests {
         assert_eq!(input.take_byte()?, 7);
         assert!(input.finish().is_err());
         assert_eq!(input.take_bytes()?, b"");
+        input.finish()
+    }
+
+    #[test]
+    fn lists_come_back_and_what_is_cut_off_is_an_error() -> Result<()> {
+        let list = [7_u32, 0, u32::MAX];
+        let mut out = Encoder::default();
+        out.push_list(list, |out, number| {
+            out.push_array(number.to_le_bytes());
+            Ok(())
+        })?;
+        let take = |input: &mut Decoder| Ok(u32::from_le_bytes(input.take_array()?));
+        for end in 0..out.bytes.len() {
+            let mut input = Decoder::new(out.bytes[..end].to_vec(), Vec::new());
+            assert!(input.take_list(take).unwrap_err().is_invalid());
+        }
+        let mut input = Decoder::new(out.bytes, out.fds);
+        assert_eq!(input.take_list(take)?, list);
         input.finish()
     }
 

@@ -54,48 +54,34 @@ pub(crate) struct Wanted<'a> {
 /// The task that becomes the program.
 pub(crate) fn task(wanted: Wanted<'_>) -> Task<(), Anywhere> {
     let encode = |out: &mut Encoder| {
-        if let Some(Signals { blocked, ignored }) = wanted.signals {
-            out.push_byte(1);
-            out.push_bytes(&blocked.to_le_bytes());
-            out.push_bytes(&ignored.to_le_bytes());
-        } else {
-            out.push_byte(0);
-        }
-        for number in wanted.streams {
-            push_number(out, *number);
-        }
-        out.push_byte(0);
-        for (number, fd) in wanted.fds {
-            push_number(out, *number);
-            push_fd(out, fd)?;
-        }
-        out.push_byte(0);
-        for task in wanted.before {
+        out.push_list(wanted.signals, |out, signals| {
+            out.push_array(signals.blocked.to_le_bytes());
+            out.push_array(signals.ignored.to_le_bytes());
+            Ok(())
+        })?;
+        out.push_list(wanted.streams, |out, number| {
+            out.push_array(number.to_le_bytes());
+            Ok(())
+        })?;
+        out.push_list(wanted.fds, |out, (number, fd)| {
+            out.push_array(number.to_le_bytes());
+            push_fd(out, fd)
+        })?;
+        out.push_list(wanted.before, |out, task| {
             let load = task.load();
             load.check()?;
-            out.push_byte(1);
-            out.push_bytes(&load.entry.id().index.to_le_bytes());
-            out.push_bytes(&load.entry.id().hash.to_le_bytes());
+            out.push_array(load.entry.id().encode());
             out.push_bytes(&load.bytes);
-            out.push_bytes(&(load.fds.len() as u64).to_le_bytes());
-            load.fds.iter().try_for_each(|fd| push_fd(out, fd))?;
-        }
-        out.push_byte(0);
+            out.push_list(load.fds.iter(), push_fd)
+        })?;
         out.push_bytes(wanted.name.as_bytes());
         let args = wanted.args.iter().map(OsString::as_os_str);
-        for arg in std::iter::once(wanted.arg0).chain(args) {
-            out.push_byte(1);
+        out.push_list(std::iter::once(wanted.arg0).chain(args), |out, arg| {
             out.push_bytes(arg.as_bytes());
-        }
-        out.push_byte(0);
-        Ok(())
+            Ok(())
+        })
     };
     Task::new(&EXEC, encode, |_| Ok(()))
-}
-
-fn push_number(out: &mut Encoder, number: i32) {
-    out.push_byte(1);
-    out.push_bytes(&number.to_le_bytes());
 }
 
 fn push_fd(out: &mut Encoder, fd: &OwnedFd) -> Result<()> {
@@ -166,18 +152,17 @@ type Streams = Vec<(i32, OwnedFd)>;
 type Before = Vec<(&'static Entry, Call)>;
 
 fn decode(input: &mut Decoder) -> Result<(Plan, Before)> {
-    let signals = match input.take_byte()? {
-        0 => None,
-        _ => Some(Signals {
-            blocked: u64::from_le_bytes(take_array(input)?),
-            ignored: u64::from_le_bytes(take_array(input)?),
-        }),
-    };
-    let streams = take_list(input, take_number)?;
-    let fds = take_list(input, |input| Ok((take_number(input)?, input.take_fd()?)))?;
-    let before = take_list(input, take_task)?;
+    let signals = input.take_list(|input| {
+        Ok(Signals {
+            blocked: u64::from_le_bytes(input.take_array()?),
+            ignored: u64::from_le_bytes(input.take_array()?),
+        })
+    })?;
+    let streams = input.take_list(take_number)?;
+    let fds = input.take_list(|input| Ok((take_number(input)?, input.take_fd()?)))?;
+    let before = input.take_list(take_task)?;
     let name = take_string(input)?;
-    let args = take_list(input, take_string)?;
+    let args = input.take_list(take_string)?;
     let with_fd = |number| Ok((number, input.take_fd()?));
     let streams = streams.into_iter().map(with_fd).collect::<Result<_>>()?;
     input.finish()?;
@@ -186,31 +171,16 @@ fn decode(input: &mut Decoder) -> Result<(Plan, Before)> {
         Error::os("duplicating a program's descriptor failed", error).unstarted()
     })?;
     let plan = Plan {
-        signals,
+        // There is one at most.
+        signals: signals.into_iter().next(),
         streams,
         program,
     };
     Ok((plan, before))
 }
 
-fn take_list<T>(
-    input: &mut Decoder,
-    mut take: impl FnMut(&mut Decoder) -> Result<T>,
-) -> Result<Vec<T>> {
-    let mut list = Vec::new();
-    while input.take_byte()? != 0 {
-        list.push(take(input)?);
-    }
-    Ok(list)
-}
-
-fn take_array<const N: usize>(input: &mut Decoder) -> Result<[u8; N]> {
-    let bytes = input.take_bytes()?.try_into();
-    bytes.map_err(|_| Error::invalid("a number of another length"))
-}
-
 fn take_number(input: &mut Decoder) -> Result<i32> {
-    take_array(input).map(i32::from_le_bytes)
+    Ok(i32::from_le_bytes(input.take_array()?))
 }
 
 fn take_string(input: &mut Decoder) -> Result<CString> {
@@ -223,13 +193,9 @@ fn take_string(input: &mut Decoder) -> Result<CString> {
 
 /// A task to run before, and its arguments.
 fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Call)> {
-    let id = Id {
-        index: u32::from_le_bytes(take_array(input)?),
-        hash: u64::from_le_bytes(take_array(input)?),
-    };
+    let id = Id::decode(input.take_array()?);
     let bytes = input.take_bytes()?.to_vec();
-    let count = u64::from_le_bytes(take_array(input)?);
-    let fds = (0..count).map(|_| input.take_fd()).collect::<Result<_>>()?;
+    let fds = input.take_list(Decoder::take_fd)?;
     let call = Call {
         args: Decoder::new(bytes, fds),
         ..Call::default()

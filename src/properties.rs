@@ -18,7 +18,7 @@ use crate::{
     parcel::{Decoder, Encoder},
     registry::Id,
     sys::counted::largest,
-    wire::frame::{Failure, Fate, Head, Kind, Report, call, ids},
+    wire::frame::{Fate, Head, Kind, Report, call, failure, ids},
 };
 
 type Boxed = Box<dyn error::Error + Send + Sync>;
@@ -72,7 +72,7 @@ fn heads() -> impl Strategy<Value = Head> {
     )
 }
 
-fn failures() -> impl Strategy<Value = Failure> {
+fn failures() -> impl Strategy<Value = Error> {
     let kinds = [
         ErrorKind::Os,
         ErrorKind::Invalid,
@@ -81,11 +81,10 @@ fn failures() -> impl Strategy<Value = Failure> {
         ErrorKind::Protocol,
     ];
     let kinds = prop::sample::select(kinds.to_vec());
-    (kinds, any::<bool>(), any::<i32>(), ".*").prop_map(|(kind, unstarted, code, text)| Failure {
-        kind,
-        unstarted,
-        code,
-        text,
+    (kinds, any::<bool>(), any::<i32>(), ".*").prop_map(|(kind, unstarted, code, text)| {
+        let error = Error::new(kind, text);
+        let error = error.with_source(io::Error::from_raw_os_error(code));
+        if unstarted { error.unstarted() } else { error }
     })
 }
 
@@ -107,7 +106,7 @@ fn reports() -> impl Strategy<Value = Report> {
 /// All of what a frame's body can be.
 fn understand(bytes: &[u8]) {
     let _ = bytes.first_chunk().and_then(Head::decode);
-    let _ = Failure::decode(bytes).map(|failure| Failure::from_error(&failure.into_error()));
+    let _ = failure::decode(bytes).map(|error| failure::encode(&error));
     let _ = Report::decode(bytes);
     let _ = ids::decode(bytes).count();
     let _ = call::decode(bytes);
@@ -147,12 +146,16 @@ proptest! {
 
     #[test]
     fn bodies_come_back(
-        failure in failures(),
+        error in failures(),
         reports in vec(reports(), 0..9),
         numbers: Vec<u64>,
         name: (u32, u64),
     ) {
-        prop_assert_eq!(Failure::decode(&failure.encode()), Some(failure));
+        let back = failure::decode(&failure::encode(&error)).unwrap();
+        prop_assert_eq!(
+            (back.kind(), back.code().unwrap_or(0), back.is_unstarted(), back.message()),
+            (error.kind(), error.code().unwrap_or(0), error.is_unstarted(), error.message()),
+        );
         prop_assert_eq!(Report::decode(&Report::encode(&reports)), reports);
         prop_assert!(ids::decode(&ids::encode(&numbers)).eq(numbers));
         let id = Id { index: name.0, hash: name.1 };
@@ -161,13 +164,13 @@ proptest! {
 
     #[test]
     fn bodies_that_were_spoilt_are_no_panic(
-        failure in failures(),
+        error in failures(),
         report in reports(),
         made_up: Vec<u8>,
         at: prop::sample::Index,
         with: u8,
     ) {
-        for bytes in [failure.encode(), Report::encode(&[report]), made_up] {
+        for bytes in [failure::encode(&error), Report::encode(&[report]), made_up] {
             for bytes in spoilt(&bytes, at, with) {
                 let ((), most) = largest(|| understand(&bytes));
                 prop_assert!(most <= allowed(bytes.len()), "{most} for {} bytes", bytes.len());

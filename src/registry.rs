@@ -105,6 +105,25 @@ pub(crate) struct Id {
     pub(crate) hash: u64,
 }
 
+impl Id {
+    pub(crate) const LENGTH: usize = 12;
+
+    pub(crate) fn encode(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        bytes[..4].copy_from_slice(&self.index.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.hash.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: [u8; Self::LENGTH]) -> Self {
+        let [a, b, c, d, hash @ ..] = bytes;
+        Self {
+            index: u32::from_le_bytes([a, b, c, d]),
+            hash: u64::from_le_bytes(hash),
+        }
+    }
+}
+
 /// The entry with this identity; anything that is not in the slice is an error.
 pub(crate) fn find(id: Id) -> Result<&'static Entry> {
     usize::try_from(id.index)

@@ -138,8 +138,7 @@ impl<R> Future for Join<R> {
         // Registered before the first look, so that nothing is missed.
         loop {
             let readiness = self.poll_either(context);
-            let now = Deadline::after(std::time::Duration::ZERO);
-            match self.worker.outcome(now) {
+            match self.worker.outcome(Deadline::NOW) {
                 Ok(None) => ready!(readiness)?,
                 Ok(Some(result)) => return Poll::Ready(Ok(result)),
                 Err(error) => return Poll::Ready(Err(error)),

@@ -109,7 +109,7 @@ fn nested() -> [String; 2] {
     seen::spawn().unwrap().join().unwrap()
 }
 
-/// A frame as `src/wire/frame.rs` has it, without a body.
+/// A frame as `src/wire/frame/head.rs` has it, without a body.
 fn frame(kind: u8, number: u64) -> [u8; 24] {
     let mut bytes = [0; 24];
     bytes[..4].copy_from_slice(b"zyg1");

@@ -68,7 +68,7 @@ fn word(token: TokenTree) -> Option<String> {
 }
 
 /// What an attribute makes of a function.
-fn expanded(
+pub(crate) fn expanded(
     attribute: fn(syn::parse::ParseStream<'_>) -> Result<Args>,
     args: TokenStream,
     item: TokenStream,

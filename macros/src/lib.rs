@@ -6,6 +6,8 @@ mod expand;
 mod hook;
 #[cfg(test)]
 mod hygiene;
+#[cfg(test)]
+mod page;
 mod preload;
 mod raw;
 mod signature;

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{peer::lock, template};
+use super::sync::{Own, lock};
 use crate::sys::{
     ours::Ours,
     pidfd,
@@ -24,9 +24,12 @@ use crate::sys::{
 /// Between two looks: some of them may live for hours.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The processes that one program waits for. A copy of it has its own.
+/// What this process has still to collect.
+static ENDING: Own<Ending> = Own::new();
+
+/// The processes that one program waits for.
 #[derive(Debug, Default)]
-pub(super) struct Ending {
+struct Ending {
     /// How many there are: where there are none, no lock is taken.
     count: AtomicUsize,
     list: Mutex<List<Left>>,
@@ -43,7 +46,7 @@ struct Left {
 
 /// Keeps a process until it has ended, and its socket open as long.
 pub(super) fn keep(pidfd: Ours, socket: Option<Ours>) {
-    let ending = template::ending();
+    let ending = ENDING.get();
     let mut list = lock(&ending.list);
     list.items.push(Left {
         pidfd,
@@ -54,7 +57,7 @@ pub(super) fn keep(pidfd: Ours, socket: Option<Ours>) {
 
 /// Collects those that have ended, if it is time to look.
 pub(crate) fn look() {
-    let ending = template::ending();
+    let ending = ENDING.get();
     if ending.count.load(Ordering::Relaxed) == 0 {
         return;
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ending, peer::Peer};
+use super::{birth::Birth, ending, peer::Peer};
 use crate::{
     error::{Error, Kind, Result},
     exit::Exit,
@@ -105,7 +105,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     let depth = phase::deeper()?;
     let (near, far) = socket::pair()
         .map_err(|error| Error::descriptor("socketpair for a template failed", error))?;
-    let template = Peer::new(near, None);
+    let template = Peer::new(near, Birth::Executed);
     let token = spawn::random()
         .map_err(|error| Error::os("getrandom for a template's token failed", error))?;
     let deadline = Deadline::after(ANSWER);
@@ -114,6 +114,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     let own = pidfd::open(asker)
         .map_err(|error| Error::descriptor("pidfd_open of the program failed", error))?;
     template
+        .line
         .send(
             Head::new(frame::Kind::Token, token),
             &[&depth.to_le_bytes()],
@@ -121,9 +122,12 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
             deadline,
         )
         .map_err(|trouble| trouble.into_error("preparing a template"))?;
-    let value = format!("{}:{token}:{asker}", template.socket().as_raw_fd());
-    let child =
-        spawn::respawn(far, template.socket(), start::VARIABLE, &value).map_err(|error| {
+    let value = format!(
+        "{}:{token}:{asker}",
+        template.line.socket.as_fd().as_raw_fd()
+    );
+    let child = spawn::respawn(far, template.line.socket.as_fd(), start::VARIABLE, &value)
+        .map_err(|error| {
             Error::os(
                 "executing /proc/self/exe as a template failed (posix_spawn); without /proc, \
                  without the right to execute, or where a filter denies clone3 by another error \
@@ -143,7 +147,7 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     match answer {
         Ok(()) => {
             // What it said of its template is of no use any more.
-            template.drain();
+            template.line.take_in();
             Ok(template)
         }
         Err(error) => {

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::{
-    peer::Peer,
+    peer::{Peer, gone},
+    sync::lock,
     template::{self, PATIENCE},
 };
 use crate::{error::Result, sys::poll::Deadline};
@@ -33,20 +34,25 @@ pub(super) fn with<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T> {
 }
 
 fn current() -> Result<Arc<Peer>> {
-    if let Some(launcher) = usable(&template::launcher()) {
-        return Ok(launcher);
+    let template = template::default()?;
+    let held = usable(&lock(&template.launcher));
+    held.map_or_else(|| template::with_living_default(begin), Ok)
+}
+
+/// A launcher of this template, where it has none that is of use.
+fn begin(template: &Arc<Peer>) -> Result<Arc<Peer>> {
+    let new = template.fork_now(Deadline::after(PATIENCE))?;
+    let mut held = lock(&template.launcher);
+    let other = usable(&held);
+    // Looked at now: what ends the template takes the launcher out afterwards.
+    if other.is_none() && !template.has_no_more_forks() {
+        *held = Some(Arc::clone(&new));
+        return Ok(new);
     }
-    let fork = |template: &Arc<Peer>| template.fork_now(Deadline::after(PATIENCE));
-    let new = template::with_living_default(fork)?;
-    let mut held = template::launcher();
-    if let Some(other) = usable(&held) {
-        // Another thread was first.
-        drop(held);
-        new.end();
-        return Ok(other);
-    }
-    *held = Some(Arc::clone(&new));
-    Ok(new)
+    drop(held);
+    new.end();
+    // Another thread was first, or the template was given up.
+    other.ok_or_else(gone)
 }
 
 fn usable(held: &Option<Arc<Peer>>) -> Option<Arc<Peer>> {
@@ -58,15 +64,9 @@ fn usable(held: &Option<Arc<Peer>>) -> Option<Arc<Peer>> {
 /// has ended. Waits for requests that are just being sent.
 pub(super) fn give_up(launcher: &Arc<Peer>) {
     let _nobody = template::nobody_asking();
-    give_up_if(|held| Arc::ptr_eq(held, launcher));
-}
-
-/// The same, if it was forked from this template.
-pub(super) fn give_up_fork_of(template: &Arc<Peer>) {
-    give_up_if(|held| held.origin().is_some_and(|it| Arc::ptr_eq(it, template)));
-}
-
-fn give_up_if(is_it: impl Fn(&Arc<Peer>) -> bool) {
-    let old = template::launcher().take_if(|held| is_it(held));
+    let is_it = |held: &mut Arc<Peer>| Arc::ptr_eq(held, launcher);
+    let old = launcher
+        .origin()
+        .and_then(|template| lock(&template.launcher).take_if(is_it));
     old.inspect(|old| old.end());
 }

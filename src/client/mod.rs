@@ -1,19 +1,22 @@
 //! The program's side: handles on processes and workers.
 //!
-//! `peer` is one process at the other end of a socket, with everything that is
-//! known about it; `forks` is what it forks; `template` keeps the default one;
-//! `ending` collects what was told to end;
+//! `line` is one socket and what has arrived on it; `peer` is the process at its
+//! other end, seen from outside, with its `birth` and its `stock` of spares;
+//! `template` keeps the default one; `ending` collects what was told to end;
 //! `tree` kills what a worker has started; `process` and `worker` are
-//! the handles that users hold. No thread, no signal handler, no timer: whoever
-//! waits reads.
+//! the handles that users hold. No thread, no signal handler, no timer: the thread
+//! that waits reads. `README.md` beside this file tells how.
 
+mod birth;
 mod ending;
 #[cfg(feature = "exec")]
 mod execute;
-mod forks;
 mod launcher;
+mod line;
 mod peer;
 mod process;
+mod stock;
+mod sync;
 mod template;
 mod tree;
 mod wait_any;
@@ -21,6 +24,8 @@ mod worker;
 
 pub(crate) use peer::Peer;
 pub use process::Process;
+pub(crate) use process::lend;
+pub(crate) use template::other_group;
 pub use template::renew_template;
 pub use wait_any::{wait_any, wait_any_timeout};
 pub use worker::Worker;

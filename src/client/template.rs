@@ -1,46 +1,35 @@
 //! The default template: which one it is, and a new one when it has died.
 
 use std::{
-    ptr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicPtr, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
 use once_cell::sync::OnceCell;
 
 use super::{
-    ending::Ending,
-    launcher,
-    peer::{Peer, lock},
+    birth::Birth,
+    peer::Peer,
+    sync::{Own, lock},
 };
 use crate::{
     error::Result,
     phase, start,
-    sys::{epoch, place, poll::Deadline},
+    sys::{place, poll::Deadline},
 };
 
-/// The template of one process. A copy of the process, by a fork of the
-/// program's own, gets one of its own: a lock in here may have been held while
-/// it was copied.
-#[derive(Debug)]
-struct Default {
-    epoch: u64,
+/// The template of one process.
+#[derive(Debug, Default)]
+struct Held {
     /// Threads that come first at the same time start one template; a dead one
     /// is replaced by putting an empty cell here.
     cell: Mutex<Arc<OnceCell<Arc<Peer>>>>,
     /// Read while something is asked of the template: one that is asked already
     /// is not given up under the asker's hands.
     asked: RwLock<()>,
-    /// The process that starts programs.
-    launcher: Mutex<Option<Arc<Peer>>>,
-    /// What this process has still to collect.
-    ending: Ending,
 }
 
-static DEFAULT: AtomicPtr<Default> = AtomicPtr::new(ptr::null_mut());
+static DEFAULT: Own<Held> = Own::new();
 
 /// How long the start of a template in use may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,55 +37,21 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a template that was told to end is waited for.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// Where the process that starts programs is kept.
-pub(super) fn launcher() -> MutexGuard<'static, Option<Arc<Peer>>> {
-    lock(&current().launcher)
-}
-
-/// What this process has still to collect.
-pub(super) fn ending() -> &'static Ending {
-    &current().ending
-}
-
-fn current() -> &'static Default {
-    let epoch = epoch::current();
-    let known = DEFAULT.load(Ordering::Acquire);
-    if let Some(known) = crate::sys::shared(known)
-        && known.epoch == epoch
-    {
-        return known;
-    }
-    let new: &'static Default = Box::leak(Box::new(Default {
-        epoch,
-        cell: Mutex::default(),
-        asked: RwLock::default(),
-        launcher: Mutex::default(),
-        ending: Ending::default(),
-    }));
-    let new_ptr = ptr::from_ref(new).cast_mut();
-    match DEFAULT.compare_exchange(known, new_ptr, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => new,
-        // Another thread was first; its own is of this epoch.
-        Err(other) => crate::sys::shared(other).unwrap_or(new),
-    }
-}
-
 /// While this lives, no template is given up.
 pub(super) fn asking() -> RwLockReadGuard<'static, ()> {
-    let asked = current().asked.read();
+    let asked = DEFAULT.get().asked.read();
     asked.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// While this lives, nothing is asked of a template.
 pub(super) fn nobody_asking() -> RwLockWriteGuard<'static, ()> {
-    let asked = current().asked.write();
+    let asked = DEFAULT.get().asked.write();
     asked.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where the default template is, or will be.
 fn cell() -> Arc<OnceCell<Arc<Peer>>> {
-    let cell = current().cell.lock();
-    Arc::clone(&cell.unwrap_or_else(PoisonError::into_inner))
+    Arc::clone(&lock(&DEFAULT.get().cell))
 }
 
 /// The default template, started if need be. An early one that was given up before
@@ -114,10 +69,9 @@ pub(super) fn default() -> Result<Arc<Peer>> {
 fn started() -> Result<Arc<Peer>> {
     cell()
         .get_or_try_init(|| match start::take_early() {
-            Some((socket, child)) => Ok(Peer::early(socket, child)),
+            Some((socket, child)) => Ok(Peer::new(socket, Birth::Early(child))),
             None => start::refusal().map_or_else(execute, Err),
         })
-        .inspect(|template| template.mark_default())
         .cloned()
 }
 
@@ -154,7 +108,7 @@ pub(super) fn with_living_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> R
 /// default template that died, or was given up, its successor forks it.
 pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<Peer>> {
     let _asking = asking();
-    if !origin.is_default() {
+    if !origin.birth.is_default() {
         return origin.fork_now(deadline);
     }
     if !origin.has_no_more_forks() {
@@ -169,7 +123,7 @@ pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<P
 /// The process group that this program is in, if that is not its template's. A
 /// template that is in another session can put nothing into that group: then one
 /// that begins now takes its place.
-pub(super) fn other_group() -> Result<Option<i32>> {
+pub(crate) fn other_group() -> Result<Option<i32>> {
     let template = default()?;
     // Who makes a session gets a new group, so one look is enough as a rule.
     let other = |pid| place::group_unlike(pid).map(|group| (pid, group));
@@ -231,7 +185,8 @@ pub fn renew_template() {
     // The early one may not have been used yet.
     let early = || start::take_early().ok_or(());
     let held = cell();
-    let template = held.get_or_try_init(|| early().map(|(at, child)| Peer::early(at, child)));
+    let template =
+        held.get_or_try_init(|| early().map(|(at, child)| Peer::new(at, Birth::Early(child))));
     if let Ok(template) = template {
         let nobody = nobody_asking();
         replace(template);
@@ -248,16 +203,12 @@ fn replace(dead: &Arc<Peer>) {
 /// Puts another default template in the place of this one, and gives this one up.
 /// If it is not the default one any more, the other comes back.
 fn exchange(old: &Arc<Peer>, new: OnceCell<Arc<Peer>>) -> OnceCell<Arc<Peer>> {
-    let mut cell = current()
-        .cell
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut cell = lock(&DEFAULT.get().cell);
     if cell.get().is_none_or(|held| !Arc::ptr_eq(held, old)) {
         return new;
     }
     *cell = Arc::new(new);
     drop(cell);
-    launcher::give_up_fork_of(old);
     old.end();
     OnceCell::new()
 }

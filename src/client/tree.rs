@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    settings::{Namespaces, Settings, What},
+    settings::{Namespaces, Settings},
     sys::{pidfd, place},
 };
 
@@ -24,19 +24,12 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn of(settings: &Settings) -> Self {
-        let has = |what| settings.of(what).next().is_some();
-        let own_group = |group: Option<&i64>| group == Some(&0);
-        let mut groups = settings.of(What::ProcessGroup);
-        let mut namespaces = settings.of(What::Namespaces).filter_map(Namespaces::decode);
-        let is_keeper = namespaces.any(|new| new.has(libc::CLONE_NEWPID));
-        let leads = has(What::Session) || groups.any(|group| own_group(group.numbers.first()));
+        let namespaces = Namespaces::of(settings);
+        let is_keeper = namespaces.is_ok_and(|new| new.has(libc::CLONE_NEWPID));
         Self {
-            cgroups: settings
-                .of(What::Cgroup)
-                .flat_map(|cgroup| cgroup.fds.iter().cloned())
-                .collect(),
+            cgroups: settings.cgroups().cloned().collect(),
             // Inside a namespace the worker leads it, not the keeper.
-            leads_group: leads && !is_keeper,
+            leads_group: settings.is_leader() && !is_keeper,
             is_keeper,
         }
     }

@@ -8,30 +8,26 @@ use std::{error, io};
 
 use super::{Hand, hand::unknown};
 use crate::{
-    error::{Error, Result, Source},
+    error::{Result, Source},
     parcel::{Decoder, Encoder},
 };
 
 impl Hand for io::Error {
     fn encode(self, out: &mut Encoder) -> Result<()> {
         let (code, kind, text) = Source::new(&self).into_parts();
-        code.map(i32::to_le_bytes).map(Vec::from).encode(out)?;
+        out.push_byte(code.is_some().into());
+        out.push_array(code.unwrap_or(0).to_le_bytes());
         out.push_byte(kind);
         text.encode(out)
     }
 
     fn decode(input: &mut Decoder) -> Result<Self> {
-        let code = Option::<Vec<u8>>::decode(input)?.map(number).transpose()?;
+        let has_code = input.take_byte()? != 0;
+        let code = i32::from_le_bytes(input.take_array()?);
+        let code = has_code.then_some(code);
         let kind = input.take_byte()?;
         Ok(Source::from_parts(code, kind, String::decode(input)?).into_io())
     }
-}
-
-fn number(bytes: Vec<u8>) -> Result<i32> {
-    let bytes = bytes.try_into();
-    bytes
-        .map(i32::from_le_bytes)
-        .map_err(|_| Error::invalid("an error's code is not of 4 bytes"))
 }
 
 /// The first byte of a boxed error.
@@ -51,7 +47,7 @@ impl Hand for Box<dyn error::Error + Send + Sync> {
             Err(other) => other,
         };
         #[cfg(feature = "serde")]
-        if let Some(own) = other.downcast_ref::<Error>() {
+        if let Some(own) = other.downcast_ref::<crate::Error>() {
             out.push_byte(OWN);
             return super::encode_serde(own, out);
         }
@@ -64,7 +60,7 @@ impl Hand for Box<dyn error::Error + Send + Sync> {
             TEXT => String::decode(input)?.into(),
             IO => io::Error::decode(input)?.into(),
             #[cfg(feature = "serde")]
-            OWN => super::decode_serde::<Error>(input)?.into(),
+            OWN => super::decode_serde::<crate::Error>(input)?.into(),
             byte => return Err(unknown("an error", byte)),
         })
     }
@@ -115,10 +111,10 @@ mod tests {
         let io = there_and_back(Boxed::from(io::Error::from_raw_os_error(libc::ENOENT)));
         let io = io.downcast::<io::Error>().unwrap();
         assert_eq!(io.raw_os_error(), Some(libc::ENOENT));
-        let own = there_and_back(Boxed::from(Error::timeout("no result within 5 ms")));
+        let own = there_and_back(Boxed::from(crate::Error::timeout("no result within 5 ms")));
         assert_eq!(own.to_string(), "no result within 5 ms");
         #[cfg(feature = "serde")]
-        assert!(own.downcast::<Error>().unwrap().is_timeout());
+        assert!(own.downcast::<crate::Error>().unwrap().is_timeout());
     }
 
     #[cfg(feature = "anyhow")]

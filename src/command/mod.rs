@@ -4,6 +4,7 @@
 //! the program is in `program`.
 
 mod child;
+mod inherited;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -11,14 +12,17 @@ use std::{
     os::fd::OwnedFd,
     process::{ExitStatus, Output},
     sync::Arc,
+    time::Duration,
 };
 
 pub use self::child::Child;
+use self::inherited::inherit;
 use crate::{
-    client::Process,
+    client::{Process, lend},
     error::Result,
+    hooks::{self, When},
     program::{self, Wanted},
-    settings::{Capability, Cgroup, IoPriority, Namespaces, Resource, Scheduler, Stdio, What},
+    settings::{STREAMS, Settings, Stdio, What},
     sys::environment::own_status,
     task::Task,
     wire::frame::streams,
@@ -85,19 +89,9 @@ pub struct Command {
     args: Vec<OsString>,
     fds: Vec<(i32, Arc<OwnedFd>)>,
     before: Vec<Task<std::io::Result<()>>>,
-    /// The settings.
-    process: Process,
-}
-
-/// Methods that are those of a `Process`, by reference.
-macro_rules! settings {
-    ($($(#[$meta:meta])* $name:ident $(<$($generic:ident: $bound:path),*>)? ($($arg:ident: $ty:ty),*);)*) => {$(
-        #[doc = concat!("As [`Process::", stringify!($name), "`].")]
-        $(#[$meta])*
-        pub fn $name $(<$($generic: $bound),*>)? (&mut self, $($arg: $ty),*) -> &mut Self {
-            self.change(|process| process.$name($($arg),*))
-        }
-    )*};
+    pub(crate) settings: Settings,
+    /// How long it may take to start.
+    patience: Option<Duration>,
 }
 
 impl Command {
@@ -109,7 +103,8 @@ impl Command {
             args: Vec::new(),
             fds: Vec::new(),
             before: Vec::new(),
-            process: Process::draft(),
+            settings: Settings::default(),
+            patience: None,
         }
     }
 
@@ -180,45 +175,9 @@ impl Command {
         self
     }
 
-    settings! {
-        env(key: impl AsRef<OsStr>, value: impl AsRef<OsStr>);
-        envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(vars: impl IntoIterator<Item = (K, V)>);
-        env_remove(key: impl AsRef<OsStr>);
-        env_clear();
-        current_dir(dir: impl AsRef<std::path::Path>);
-        umask(mask: u32);
-        stdin(stdin: impl Into<Stdio>);
-        stdout(stdout: impl Into<Stdio>);
-        stderr(stderr: impl Into<Stdio>);
-        process_group(pgroup: i32);
-        session();
-        controlling_terminal(fd: impl Into<OwnedFd>);
-        cgroup(cgroup: impl Into<Cgroup>);
-        namespaces(namespaces: Namespaces);
-        chroot(path: impl AsRef<std::path::Path>);
-        pivot_root(new_root: impl AsRef<std::path::Path>);
-        title(title: impl AsRef<OsStr>);
-        thread_name(name: impl AsRef<OsStr>);
-        uid(uid: u32);
-        gid(gid: u32);
-        groups(groups: impl IntoIterator<Item = u32>);
-        capabilities(keep: impl IntoIterator<Item = Capability>);
-        no_new_privs(set: bool);
-        dumpable(set: bool);
-        rlimit(resource: Resource, soft: u64, hard: u64);
-        cpu_time(time: std::time::Duration);
-        nice(nice: i32);
-        io_priority(priority: IoPriority);
-        affinity(cpus: impl IntoIterator<Item = usize>);
-        scheduler(scheduler: Scheduler);
-        oom_score_adj(adjustment: i32);
-        detached();
-        deadline(patience: std::time::Duration);
-    }
-
-    fn change(&mut self, change: impl FnOnce(Process) -> Process) -> &mut Self {
-        let process = std::mem::replace(&mut self.process, Process::draft());
-        self.process = change(process);
+    /// Limits the wait until the program has been executed; 10 s by default.
+    pub fn deadline(&mut self, patience: Duration) -> &mut Self {
+        self.patience = Some(patience);
         self
     }
 
@@ -267,18 +226,18 @@ impl Command {
 
     /// Starts the program with these streams where nothing was said about them.
     fn start(&self, default: impl Fn(What) -> Stdio) -> Result<Child> {
-        let mut process = self.process.redraft();
-        for what in [What::Stdin, What::Stdout, What::Stderr] {
-            if process.says_nothing_of(what) {
-                process = process.stream(what, default(what));
+        let mut settings = self.settings.clone();
+        for what in STREAMS {
+            if !settings.has(what) {
+                settings.stream(what, default(what));
             }
         }
         let status = own_status();
-        let process = process.surroundings_of_program(status.umask)?;
-        let is_launched = self.before.is_empty() && process.is_plain();
+        inherit(&mut settings, status.umask)?;
+        let is_launched = self.before.is_empty() && settings.are_plain() && !has_hooks();
         // Those of a fork come with its task, as any worker's.
         let (flags, lent) = match is_launched {
-            true => process.lend(),
+            true => lend(&settings),
             false => Default::default(),
         };
         let task = program::task(Wanted {
@@ -291,11 +250,17 @@ impl Command {
             before: &self.before,
         });
         let worker = match is_launched {
-            true => process.launch(&task, &lent),
-            false => process.realize()?.execute(&task),
+            true => Process::launch(settings, self.patience, &task, &lent),
+            false => Process::made_of(settings, self.patience)?.execute(&task),
         };
         worker.map(Child::new)
     }
+}
+
+/// Whether anything of the program's runs between fork and exec.
+fn has_hooks() -> bool {
+    let around = [When::Worker, When::Prepare, When::Parent, When::Child];
+    around.into_iter().any(hooks::has)
 }
 
 impl fmt::Debug for Command {

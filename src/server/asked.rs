@@ -6,20 +6,24 @@
 use std::{
     ffi::CString,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Duration,
 };
 
-use super::hook::{Cargo, check_threads, clone_template};
+use super::{
+    host::fail_on,
+    root::{Cargo, check_threads, clone_template},
+};
 use crate::{
     error::{Error, Result},
     phase, start,
     sys::{
-        fail, fd, fork, image, pidfd,
+        fail, fd, fork,
+        image::{self, Constructor},
+        pidfd,
         poll::{Deadline, Want, poll},
         spawn,
     },
     wire::{
-        frame::{Failure, Head, Kind},
+        frame::{Head, Kind},
         link::{self, Trouble},
     },
 };
@@ -27,7 +31,7 @@ use crate::{
 /// Hidden server mode: when the program was executed by itself to be a
 /// template, becomes one and does not return. In every other case, whatever
 /// the environment says, nothing happens.
-pub(super) fn serve_if_asked() {
+pub(super) fn serve_if_asked(slot: &'static Constructor) {
     let Ok(name) = CString::new(start::VARIABLE) else {
         return;
     };
@@ -40,10 +44,10 @@ pub(super) fn serve_if_asked() {
         _ if !request.is_of_parent() => return,
         // Its parent executed it for this, and something is in the way. It must not
         // run a second time, or it would execute itself again, and so on.
-        Err(error) => match fd::lend(request.number) {
-            Ok(socket) => refuse(socket, &error),
-            Err(_) => fork::exit(1),
-        },
+        Err(error) => {
+            let _ = fd::lend(&[request.number], |socket| fail_on(&socket[0], &error));
+            fork::exit(1);
+        }
         // It has more privileges than the parent, or a constructor took the socket.
         Ok(None) => fork::exit(1),
     };
@@ -53,7 +57,6 @@ pub(super) fn serve_if_asked() {
         owner_pid,
         depth,
     } = asked;
-    image::remove_variable(&name);
     // The token was right: from here on this is not the user's program, which
     // must not run a second time. First of all, so that nothing else gets one
     // of these numbers.
@@ -62,12 +65,15 @@ pub(super) fn serve_if_asked() {
     if fork::parent() != owner_pid {
         fork::exit(0);
     }
-    if let Err(error) = check_threads() {
-        refuse(socket.as_fd(), &error);
-    }
+    let single = match check_threads() {
+        Ok(single) => single,
+        Err(error) => refuse(&socket, &error),
+    };
+    image::remove_variable(&single, &name);
     // A copy, so that the program can wait for this process at once and has no
     // child that it did not make.
     let cargo = Cargo {
+        slot,
         socket,
         owner,
         owner_pid,
@@ -75,14 +81,13 @@ pub(super) fn serve_if_asked() {
         left: None,
     };
     fail::point("executed: before clone");
-    let cloned = clone_template(cargo);
+    let cloned = clone_template(&single, cargo);
     fail::point("executed: after clone");
     match cloned {
         (Ok(child), Some(socket)) => tell_born(socket.as_fd(), child),
-        (Err(error), Some(socket)) => refuse(
-            socket.as_fd(),
-            &Error::os("clone of a template failed", error),
-        ),
+        (Err(error), Some(socket)) => {
+            refuse(&socket, &Error::os("clone of a template failed", error));
+        }
         (_, None) => {}
     }
     fork::exit(0)
@@ -98,10 +103,8 @@ fn tell_born(socket: BorrowedFd<'_>, template: i32) {
 }
 
 /// Tells the program why there will be no template.
-fn refuse(socket: BorrowedFd<'_>, error: &Error) -> ! {
-    let failure = Failure::from_error(error).encode();
-    let head = Head::new(Kind::Failed, 0);
-    let _ = link::send(socket, head, &[&failure], &[], false);
+fn refuse(socket: &impl AsFd, error: &Error) -> ! {
+    fail_on(socket, error);
     fork::exit(1)
 }
 
@@ -187,6 +190,5 @@ fn is_stranger(peer: i32) -> bool {
     let Ok(handle) = pidfd::open(peer) else {
         return false;
     };
-    let now = Deadline::after(Duration::ZERO);
-    matches!(poll([Want::read(&handle)], now), Ok([false]))
+    matches!(poll([Want::read(&handle)], Deadline::NOW), Ok([false]))
 }

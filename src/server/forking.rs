@@ -1,15 +1,18 @@
 //! Forks of a template: from the request to the new process.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::{
+    io, mem,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+};
 
 use super::{
     family::Family,
     hooks,
-    serve::{Host, stay_with, threads},
+    host::{Host, fail_on, stay_with, threads},
     worker,
 };
 use crate::{
-    error::{Error, Kind as ErrorKind},
+    error::{Error, Result},
     hooks::When,
     raw,
     sys::{
@@ -17,24 +20,75 @@ use crate::{
         fork::{self, Refusal, Side},
         image, ours, pidfd, signal,
     },
-    wire::{
-        frame::{Failure, Fate, Frame, Head, Kind, Report, ids},
-        link,
-    },
+    wire::frame::{Frame, ids},
 };
 
+/// A fork comes back twice, so these give what the process is afterwards: the
+/// template that it was, or in the new process the child.
 impl Host {
-    /// Forks as asked. In the child this becomes the child: its socket, no
-    /// children.
-    pub(super) fn fork(&mut self, frame: Frame) {
+    /// Forks as asked.
+    pub(super) fn fork(mut self, frame: Frame) -> Self {
         fail::set_role("template");
         fail::point("template: request received");
         let number = frame.number;
-        if let Some(end) = self.asked(frame) {
-            self.fork_child(number, end, false);
+        match self.asked(frame) {
+            Some(end) => self.fork_child(number, end, false),
+            None => self,
         }
     }
 
+    /// Forks this spare now, for which somebody waits.
+    pub(super) fn hurry(mut self, number: u64) -> Self {
+        let family = self.family.as_mut();
+        match family.and_then(|family| family.stock.take(number)) {
+            Some(end) => self.fork_child(number, end, false),
+            None => self,
+        }
+    }
+
+    /// Forks the next spare.
+    pub(super) fn restock(mut self) -> Self {
+        let family = self.family.as_mut();
+        match family.and_then(|family| family.stock.next()) {
+            Some((number, end)) => self.fork_child(number, end, true),
+            None => self,
+        }
+    }
+
+    /// Forks, with the hooks around it. When there is no child, that is said on
+    /// its end; that of a spare goes back, nobody waits for it yet.
+    fn fork_child(mut self, number: u64, end: OwnedFd, is_spare: bool) -> Self {
+        let forked = self.prepare(&end).and_then(|()| {
+            fail::point("template: before fork");
+            fork::fork().map_err(refusal)
+        });
+        let child = match forked {
+            Ok(Side::Child(_)) => return self.into_child(end, is_spare),
+            Ok(Side::Parent { child }) => {
+                fail::point("template: after fork");
+                if let Some(family) = &mut self.family {
+                    family.children.add(child, number);
+                }
+                Some(child)
+            }
+            Err(error) if !is_spare => {
+                fail_on(&end, &error);
+                None
+            }
+            Err(_) => None,
+        };
+        self.after_fork(child, &end);
+        if child.is_none()
+            && is_spare
+            && let Some(family) = &mut self.family
+        {
+            family.stock.put_back(number, end);
+        }
+        self
+    }
+}
+
+impl Host {
     /// Keeps the request for when nothing else is to be done.
     pub(super) fn take_spare(&mut self, frame: Frame) {
         let number = frame.number;
@@ -42,27 +96,6 @@ impl Host {
             && let Some(family) = &mut self.family
         {
             family.stock.add(number, end);
-        }
-    }
-
-    /// Somebody waits for this spare. In the child this becomes the child.
-    pub(super) fn hurry(&mut self, number: u64) {
-        let family = self.family.as_mut();
-        if let Some(end) = family.and_then(|family| family.stock.take(number)) {
-            self.fork_child(number, end, false);
-        }
-    }
-
-    /// Forks the next spare. In the child this becomes the child.
-    pub(super) fn restock(&mut self) {
-        let family = self.family.as_mut();
-        let Some((number, end)) = family.and_then(|family| family.stock.next()) else {
-            return;
-        };
-        if let Some(end) = self.fork_child(number, end, true)
-            && let Some(family) = &mut self.family
-        {
-            family.stock.put_back(number, end);
         }
     }
 
@@ -78,26 +111,26 @@ impl Host {
         let Some(end) = end else {
             fork::exit(1);
         };
-        if self.closing {
-            refuse(&end, None, "the template was told to end".into());
-            return None;
-        }
-        match self.family() {
+        let family = match self.closing {
+            true => Err(Error::invalid("the template was told to end")),
+            false => self
+                .family()
+                .map_err(|error| Error::descriptor("signalfd in the template failed", error)),
+        };
+        match family {
             Ok(family) => {
                 family.stock.wait();
                 Some(end)
             }
             Err(error) => {
-                let code = error.raw_os_error();
-                let tried = Error::descriptor("signalfd in the template failed", error);
-                refuse(&end, code, tried.text().to_owned());
+                fail_on(&end, &error.unstarted());
                 None
             }
         }
     }
 
     /// What is needed before the first fork.
-    fn family(&mut self) -> std::io::Result<&mut Family> {
+    fn family(&mut self) -> io::Result<&mut Family> {
         if self.family.is_none() {
             self.family = Some(Family::new()?);
             self.make_room();
@@ -108,55 +141,8 @@ impl Host {
         }
     }
 
-    /// Forks, with the hooks around it. When there is no child, that is said on
-    /// its end; that of a spare comes back, nobody waits for it yet.
-    fn fork_child(&mut self, number: u64, end: OwnedFd, is_spare: bool) -> Option<OwnedFd> {
-        let forked = self.prepare(&end).and_then(|()| {
-            fail::point("template: before fork");
-            fork::fork().map_err(refusal)
-        });
-        let pid = match forked {
-            Ok(Side::Parent { child }) => child,
-            Ok(Side::Child) => {
-                self.become_child(end, is_spare);
-                return None;
-            }
-            Err(failure) => {
-                if !is_spare {
-                    fail_on(&end, &failure);
-                }
-                self.after_fork(None, &end);
-                return is_spare.then_some(end);
-            }
-        };
-        fail::point("template: after fork");
-        if let Some(family) = &mut self.family {
-            family.add(pid, number);
-        }
-        self.after_fork(Some(pid), &end);
-        None
-    }
-
-    /// Reports a child that was asked for and cannot be. Without a family, for
-    /// which there may be no room either, nothing else waits to be reported.
-    pub(super) fn unborn(&mut self, child: u64, code: i32) {
-        let fate = Fate::Unborn { code };
-        let report = Report { child, fate };
-        match &mut self.family {
-            Some(family) => {
-                family.unborn(report);
-                family.report(self.socket.as_fd());
-            }
-            None => {
-                let head = Head::new(Kind::Exits, 0);
-                let body = Report::encode(&[report]);
-                let _ = link::send(self.socket(), head, &[&body], &[], false);
-            }
-        }
-    }
-
     /// Runs the prepare hooks.
-    fn prepare(&mut self, end: &OwnedFd) -> Result<(), Failure> {
+    fn prepare(&mut self, end: &OwnedFd) -> Result<()> {
         if !hooks::surround_forks() {
             return Ok(());
         }
@@ -170,7 +156,7 @@ impl Host {
     /// what holds in this process is not known any more: it ends, and the child
     /// with it, which is told why.
     fn after_fork(&self, child: Option<i32>, end: &OwnedFd) {
-        let Err(failure) = hooks::run(When::Parent) else {
+        let Err(error) = hooks::run(When::Parent) else {
             return;
         };
         if let Some(child) = child {
@@ -178,7 +164,7 @@ impl Host {
             // it means that nothing ran.
             let _ = signal::kill_child(child, libc::SIGKILL);
             pidfd::reap(child, true);
-            fail_on(end, &failure);
+            fail_on(end, &error);
         }
         fork::exit(1);
     }
@@ -212,30 +198,44 @@ impl Host {
         ours::set_main_socket(self.socket());
     }
 
-    fn become_child(&mut self, end: OwnedFd, is_spare: bool) {
+    /// Makes the child of what a fork has copied of its template.
+    fn into_child(self, end: OwnedFd, is_spare: bool) -> Self {
         fail::set_role("process");
         fail::point("process: after fork");
-        let parent = self.pid;
-        let socket = std::mem::replace(&mut self.socket, end);
-        let others = (socket, self.owner.take(), self.family.take());
-        if self.is_copy {
+        let template = self.pid;
+        // Both sides come back from a fork with all that the template holds. Here
+        // it must not be spoken on or waited for: it ends before the child begins.
+        let others = (self.socket, self.owner, self.family);
+        let child = Self {
+            socket: end,
+            owner: None,
+            family: None,
+            closing: false,
+            deaf: false,
+            pid: fork::own_pid(),
+            ..self
+        };
+        if child.is_copy {
             drop(others);
         } else {
-            std::mem::forget(others);
-            self.close_inherited();
+            mem::forget(others);
+            child.close_inherited();
         }
-        if let Err(failure) = stay_with(parent) {
-            self.fail(&failure);
-            fork::exit(1);
+        child.begin(template, is_spare);
+        child
+    }
+
+    /// The first steps of a child, up to its `Hello`.
+    fn begin(&self, template: i32, is_spare: bool) {
+        if let Err(error) = stay_with(template) {
+            self.end(&error);
         }
-        self.pid = fork::own_pid();
         ours::set_main_socket(self.socket());
-        if let Err(failure) = hooks::run(When::Child) {
-            self.fail(&failure);
-            fork::exit(1);
+        if let Err(error) = hooks::run(When::Child) {
+            self.end(&error);
         }
         if is_spare {
-            image::set_title("in stock", u64::from(parent.cast_unsigned()));
+            image::set_title("in stock", u64::from(template.cast_unsigned()));
             worker::warm_up();
         }
         fail::point("process: before Hello");
@@ -257,34 +257,11 @@ impl Host {
     }
 }
 
-pub(super) fn refusal(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Os(error) => failure(error.raw_os_error(), "fork in the template failed".into()),
-        Refusal::Threads(names) => failure(None, threads(&names)),
-    }
-}
-
-/// Tells a process that was not forked why, on its socket.
-fn refuse(end: &OwnedFd, code: Option<i32>, text: String) {
-    fail_on(end, &failure(code, text));
-}
-
-fn failure(code: Option<i32>, text: String) -> Failure {
-    Failure {
-        kind: if code.is_some() {
-            ErrorKind::Os
-        } else {
-            ErrorKind::Invalid
-        },
-        unstarted: true,
-        code: code.unwrap_or(0),
-        text,
-    }
-}
-
-/// Says on the socket of another process why it is not there.
-pub(super) fn fail_on(end: &OwnedFd, failure: &Failure) {
-    let head = Head::new(Kind::Failed, 0);
-    // When nobody listens, nobody asks.
-    let _ = link::send(end.as_fd(), head, &[&failure.encode()], &[], false);
+/// Why there was no fork.
+pub(super) fn refusal(refusal: Refusal) -> Error {
+    let error = match refusal {
+        Refusal::Os(error) => Error::os("fork in the template failed", error),
+        Refusal::Threads(names) => threads(&names),
+    };
+    error.unstarted()
 }

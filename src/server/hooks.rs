@@ -1,23 +1,17 @@
 //! Runs the program's hooks, in workers and around forks.
 
-use std::cell::Cell;
-
-use super::perform::{end_unheard, perform};
+use super::{
+    panics,
+    perform::{end_unheard, perform},
+};
 use crate::{
-    error::Kind as ErrorKind,
+    error::Result,
     hooks::{self, Hook, When},
     phase::{self, Phase},
-    wire::frame::Failure,
 };
 
-thread_local! {
-    /// The hook that this thread runs. Without unwinding its panic is sent by
-    /// the panic hook, which must know of it.
-    static RUNNING: Cell<Option<&'static Hook>> = const { Cell::new(None) };
-}
-
 /// Runs the hooks of this kind, up to the first that fails.
-pub(super) fn run(when: When) -> Result<(), Failure> {
+pub(super) fn run(when: When) -> Result<()> {
     if !hooks::has(when) {
         return Ok(());
     }
@@ -34,27 +28,12 @@ pub(super) fn surround_forks() -> bool {
         .any(hooks::has)
 }
 
-fn run_one(hook: &'static Hook) -> Result<(), Failure> {
-    RUNNING.set(Some(hook));
-    let result = perform(|| hook.run())
-        .and_then(|result| result.map_err(|text| failure(hook, &format!("failed: {text}"))));
-    RUNNING.set(None);
+fn run_one(hook: &'static Hook) -> Result<()> {
+    let code = || {
+        let result = hook.run();
+        result.map_err(|text| hook.failure(&format!("failed: {text}")))
+    };
+    let result = panics::named(hook, || perform(code));
     end_unheard();
     result
-}
-
-/// What to say about a panic of this thread, if a hook is running in it.
-pub(super) fn panicked(text: &str) -> Option<Failure> {
-    RUNNING.get().map(|hook| failure(hook, text))
-}
-
-fn failure(hook: &Hook, text: &str) -> Failure {
-    let (when, path) = (hook.when(), hook.path());
-    Failure {
-        kind: ErrorKind::Hook,
-        // After a parent hook the child may have begun.
-        unstarted: when != When::Parent,
-        code: 0,
-        text: format!("the {} hook `{path}` {text}", when.name()),
-    }
 }

@@ -1,30 +1,38 @@
 //! What runs in templates and workers.
 //!
-//! `hook` decides before `main` what this process is, `asked` whether it was
-//! executed to be a template; `serve` is the loop of a
-//! process that has not been told what to run, `forking` makes others from it,
-//! asked or by itself as `stock` says, `family` keeps its children,
-//! `preload` runs a preload in it, `worker` an entry, with its `settings`;
-//! `hooks` runs what the program registered around forks and entries; `perform`
-//! is the boundary to all code of the user's, `panics` records its panics.
+//! Before `main`, `hook` decides what this process is, and `asked` whether it was
+//! executed to be a template; `root` makes it one. `host` is what a process is and
+//! says of itself, `serve` the loop of one that has not been told what to run.
+//! `forking` makes others from it, when it is asked or as `stock` says, `launch`
+//! other programs. `family` keeps its children, as `children` says.
+//!
+//! `preload` runs a preload in a process, `worker` an entry with its `settings`;
+//! `job` is what either is given, `streams` are the streams that are lent with it,
+//! `output` is what it leaves in buffers. `hooks` runs what the program registered
+//! around forks and entries. `perform` is the boundary to all code of the user's,
+//! `panics` records its panics.
 //!
 //! In a template no user code runs but preloads and the hooks around forks, and
 //! every signal is blocked for life. It has one thread.
 
 #[cfg(feature = "exec")]
 mod asked;
+mod children;
 mod family;
 mod forking;
 mod hook;
 mod hooks;
+mod host;
+mod job;
+mod launch;
+mod output;
 mod panics;
 mod perform;
 mod preload;
-mod program;
+mod root;
 mod serve;
-mod settings;
 mod stock;
 mod streams;
 mod worker;
 
-pub(crate) use serve::serve_copy;
+pub(crate) use root::serve_copy;

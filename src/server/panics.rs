@@ -2,17 +2,17 @@
 
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     panic::{self, PanicHookInfo},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::hooks;
 use crate::{
-    error::Kind as ErrorKind,
+    error::{Error, Kind as ErrorKind},
+    hooks::Hook,
     sys::ours,
     wire::{
-        frame::{Failure, Head, Kind},
+        frame::{Head, Kind, failure},
         link,
     },
 };
@@ -20,6 +20,10 @@ use crate::{
 thread_local! {
     /// The message and place of this thread's last panic.
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+
+    /// The hook that this thread runs. Without unwinding its panic is sent by
+    /// the panic hook, which must know of it.
+    static RUNNING: Cell<Option<&'static Hook>> = const { Cell::new(None) };
 }
 
 /// How often [`install`] was called: only its newest hook records.
@@ -62,27 +66,33 @@ fn send_last() {
     };
     let head = Head::new(Kind::Failed, 0);
     // Best effort: the death by SIGABRT is seen anyway.
-    let _ = link::send(socket, head, &[&failure(text).encode()], &[], false);
+    let _ = link::send(socket, head, &[&failure::encode(&error(text))], &[], false);
 }
 
-/// What to send for a caught panic.
-pub(super) fn caught(payload: &(dyn Any + Send)) -> Failure {
+/// Runs this hook's code: a panic of it is told as the hook's.
+pub(super) fn named<T>(hook: &'static Hook, code: impl FnOnce() -> T) -> T {
+    RUNNING.set(Some(hook));
+    let result = code();
+    RUNNING.set(None);
+    result
+}
+
+/// What to say of a caught panic.
+pub(super) fn caught(payload: &(dyn Any + Send)) -> Error {
     let message = message(payload);
     // A payload that was resumed never went through the hook.
     let place = LAST
         .take()
         .filter(|(last, _)| *last == message)
         .map(|(_, place)| place);
-    failure(text(&message, &place.unwrap_or_default()))
+    error(text(&message, &place.unwrap_or_default()))
 }
 
-fn failure(text: String) -> Failure {
-    hooks::panicked(&text).unwrap_or(Failure {
-        kind: ErrorKind::Panic,
-        unstarted: false,
-        code: 0,
-        text,
-    })
+fn error(text: String) -> Error {
+    match RUNNING.get() {
+        Some(hook) => hook.failure(&text),
+        None => Error::new(ErrorKind::Panic, text),
+    }
 }
 
 fn text(message: &str, place: &str) -> String {

@@ -1,4 +1,7 @@
 //! The boundary to the user's code: its panics end here, and so do its copies.
+//!
+//! Entries, preloads and hooks run in here. So do the steps before an exec: they
+//! are part of the entry that executes.
 
 use std::{
     mem,
@@ -7,8 +10,8 @@ use std::{
 
 use super::panics;
 use crate::{
+    error::Result,
     sys::{fork, ours},
-    wire::frame::Failure,
 };
 
 /// The exit code of a worker whose entry panicked, as of a Rust program.
@@ -18,14 +21,14 @@ pub(super) const PANICKED: i32 = 101;
 ///
 /// Code that forks comes back twice. Only the process that was asked goes on; a
 /// copy ends here, with the exit code of a Rust program whose `main` ends so.
-pub(super) fn perform<T>(code: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(super) fn perform<T>(code: impl FnOnce() -> Result<T>) -> Result<T> {
     let result = catch_unwind(AssertUnwindSafe(code));
     fork::end_copy(if result.is_ok() { 0 } else { PANICKED });
-    result.map_err(|payload| {
-        let failure = panics::caught(&*payload);
+    result.unwrap_or_else(|payload| {
+        let error = panics::caught(&*payload);
         // Its drop may panic again.
         mem::forget(payload);
-        failure
+        Err(error)
     })
 }
 

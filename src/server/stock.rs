@@ -46,7 +46,7 @@ impl Stock {
     pub(super) fn due(&self) -> Deadline {
         match self.due {
             _ if self.spares.is_empty() => Deadline::NEVER,
-            _ if self.has_place => Deadline::after(Duration::ZERO),
+            _ if self.has_place => Deadline::NOW,
             due => due.unwrap_or(Deadline::NEVER),
         }
     }

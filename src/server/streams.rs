@@ -4,29 +4,21 @@
 //! end of a pipe that the program has closed long ago.
 
 use crate::{
-    error::Kind as ErrorKind,
+    error::{Error, Kind, Result},
     sys::fd,
-    wire::frame::{Failure, Frame, streams},
+    wire::frame::{Frame, streams},
 };
 
+const TRIED: &str = "putting the standard streams in place failed (dup2)";
+
 /// Puts those that the frame brings where they belong.
-pub(super) fn take(frame: &mut Frame) -> Result<(), Failure> {
+pub(super) fn take(frame: &mut Frame) -> Result<()> {
     let lent: Vec<i32> = streams::of(frame.number).collect();
     let Some(at) = frame.fds.len().checked_sub(lent.len()) else {
-        return Err(failure(ErrorKind::Protocol, 0));
+        return Err(Error::new(Kind::Protocol, TRIED).unstarted());
     };
     for (stream, fd) in lent.into_iter().zip(frame.fds.split_off(at)) {
-        fd::put(stream, &fd)
-            .map_err(|error| failure(ErrorKind::Os, error.raw_os_error().unwrap_or(0)))?;
+        fd::put(stream, &fd).map_err(|error| Error::os(TRIED, error).unstarted())?;
     }
     Ok(())
-}
-
-fn failure(kind: ErrorKind, code: i32) -> Failure {
-    Failure {
-        kind,
-        unstarted: true,
-        code,
-        text: "putting the standard streams in place failed (dup2)".to_owned(),
-    }
 }

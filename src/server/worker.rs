@@ -1,27 +1,26 @@
 //! Runs an entry: from the task to the end of the process.
 
-use std::io::Write;
+use std::os::fd::AsFd;
 
 use super::{
     hooks,
+    host::Host,
+    job, output,
     perform::{PANICKED, end_unheard, perform},
-    serve::Host,
-    settings, streams,
+    streams,
 };
 use crate::{
-    error::{Error, Kind as ErrorKind},
+    error::{Error, Result},
     hooks::When,
-    parcel::{Call, Decoder, Encoder, State},
+    parcel::{Encoder, State},
     phase::{self, Phase},
-    registry::{self, Entry, Role},
-    sys::{fail, fork, image, pages, profile, signal},
+    registry::{self, Entry},
+    sys::{fail, fork, image, pages, signal},
     wire::{
-        frame::{FROM_STOCK, Failure, Frame, Head, Kind, TELL_READY, call},
+        frame::{FROM_STOCK, Frame, Head, Kind, TELL_READY},
         link::{self, Trouble},
     },
 };
-
-use std::os::fd::AsFd;
 
 /// Runs the entry that the frame names, sends what it gave and exits.
 pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
@@ -31,56 +30,41 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
         signal::discard_pending(i32::try_from(owner).unwrap_or(0));
     }
     signal::unblock_all();
-    if let Err(failure) = streams::take(&mut frame) {
-        host.fail(&failure);
-        fork::exit(1);
+    if let Err(error) = streams::take(&mut frame) {
+        host.end(&error);
     }
     // What it had as a template is no worker's.
     host.owner = None;
     host.family = None;
     let state = host.state.take();
-    let found = find(&frame).map_err(|error| Failure::from_error(&error));
-    let result = found.and_then(|entry| {
-        image::set_title(entry.path(), owner);
-        prepare(&mut host, frame.number & TELL_READY != 0)?;
-        phase::enter(Phase::Running);
-        perform(|| run_entry(entry, state, frame))
-    });
+    let result = job::entry(&frame)
+        .map_err(Error::unstarted)
+        .and_then(|entry| {
+            image::set_title(entry.path(), owner);
+            prepare(&mut host, frame.number & TELL_READY != 0)?;
+            phase::enter(Phase::Running);
+            perform(|| run_entry(entry, state, frame))
+        });
     // Before the result, so that no output follows `join`.
-    write_out();
+    output::write_out();
     fail::point("worker: before result");
     end_unheard();
-    let code = match result {
-        Ok(Ok(reply)) => give(&host, &reply),
-        Ok(Err(error)) => {
-            host.fail(&Failure::from_error(&error));
-            1
-        }
-        Err(failure) => {
-            host.fail(&failure);
-            match failure.kind {
-                ErrorKind::Panic => PANICKED,
-                _ => 1,
-            }
-        }
-    };
+    let given = result.and_then(|reply| give(&host, &reply));
+    let code = given.map_or_else(|error| refuse(&host, &error), |()| 0);
     fail::point("worker: after result");
     fork::exit(code)
 }
 
 /// Applies the settings and runs the hooks; says that it is done, if somebody
 /// waits for that.
-fn prepare(host: &mut Host, tell: bool) -> Result<(), Failure> {
+fn prepare(host: &mut Host, tell: bool) -> Result<()> {
     let settings = std::mem::take(&mut host.settings).sorted();
-    settings::apply(&settings)?;
+    settings.apply()?;
     hooks::run(When::Worker)?;
-    settings::confine(&settings)?;
-    if tell {
-        let ready = Head::new(Kind::Ready, 0);
-        // Whoever asked for this worker has given it up.
-        if link::send(host.socket(), ready, &[], &[], true).is_err() {
-            fork::exit(0);
-        }
+    settings.apply_last()?;
+    if tell && host.say(Kind::Ready).is_err() {
+        // The owner has given this worker up.
+        fork::exit(0);
     }
     Ok(())
 }
@@ -92,7 +76,7 @@ const WARM: usize = 16;
 /// of the others, in advance: a page costs a new process time when it uses it
 /// first. Before its `Hello`: until then nobody can have sent it a signal.
 pub(super) fn warm_up() {
-    flush();
+    output::flush();
     signal::discard_pending(0);
     fork::yield_now();
     pages::touch_stack();
@@ -102,55 +86,30 @@ pub(super) fn warm_up() {
     }
 }
 
-/// Writes what the user's code left in buffers. A stdout that cannot be written
-/// to is that code's own business.
-pub(super) fn write_out() {
-    flush();
-    profile::write();
-}
-
-fn flush() {
-    let _ = std::io::stdout().flush();
-    fork::flush_c();
-}
-
-fn find(frame: &Frame) -> Result<&'static Entry, Error> {
-    let id = call::decode(&frame.body)
-        .ok_or_else(|| Error::new(ErrorKind::Protocol, "a task without a name").unstarted())?;
-    let entry = registry::find(id).map_err(Error::unstarted)?;
-    if entry.role() == Role::Preload {
-        let text = format!("{} is a preload, not an entry", entry.path());
-        return Err(Error::invalid(text).unstarted());
-    }
-    Ok(entry)
-}
-
-fn run_entry(entry: &Entry, state: Option<State>, frame: Frame) -> Result<Encoder, Error> {
-    let mut call = Call {
-        args: Decoder::after(call::LENGTH, frame.body, frame.fds),
-        state,
-        ..Call::default()
-    };
+fn run_entry(entry: &Entry, state: Option<State>, frame: Frame) -> Result<Encoder> {
+    let mut job = job::given(frame, state);
     fail::point("worker: before entry");
-    entry.run(&mut call)?;
+    entry.run(&mut job)?;
     fail::point("worker: after entry");
-    Ok(call.reply)
+    Ok(job.reply)
 }
 
-/// Sends the result; gives the exit code.
-fn give(host: &Host, reply: &Encoder) -> i32 {
+/// Sends the result.
+fn give(host: &Host, reply: &Encoder) -> Result<()> {
     let head = Head::new(Kind::Value, 0);
     let fds: Vec<_> = reply.fds.iter().map(AsFd::as_fd).collect();
     match link::send(host.socket(), head, &[&reply.bytes], &fds, true) {
         // A handle that was dropped is no failure of the worker.
         Ok(()) | Err(Trouble::Closed { .. }) => {}
-        Err(trouble) => {
-            let error = trouble.into_error("sending the result");
-            host.fail(&Failure::from_error(&error));
-            return 1;
-        }
+        Err(trouble) => return Err(trouble.into_error("sending the result")),
     }
-    // Whoever waits for the result goes first, then this process's end.
+    // The owner, who waits for the result, goes first, then this process's end.
     fork::yield_now();
-    0
+    Ok(())
+}
+
+/// Says why there is no result; gives the exit code.
+fn refuse(host: &Host, error: &Error) -> i32 {
+    host.fail(error);
+    if error.is_panic() { PANICKED } else { 1 }
 }

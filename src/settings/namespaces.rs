@@ -1,8 +1,12 @@
-//! Which namespaces are new, and how ids are mapped.
+//! Which namespaces are new: from the outermost right to the innermost process.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
 
-use super::{Setting, What};
+use super::{
+    Setting, Settings, What,
+    user_map::{Own, UserMap},
+};
+use crate::sys::{fork, keeper, namespace};
 
 /// Which namespaces of a worker are its own, for
 /// [`Process::namespaces`](crate::Process::namespaces). The others are those of
@@ -32,12 +36,12 @@ use super::{Setting, What};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "it is for `Process::namespaces`"]
 pub struct Namespaces {
-    pub(crate) user: Option<UserMap>,
+    user: Option<UserMap>,
     /// `CLONE_NEW*` of the others.
-    pub(crate) flags: i32,
+    flags: i32,
     /// Seconds on the monotonic clock and on the one since boot.
-    pub(crate) time: Option<(i64, i64)>,
-    pub(crate) proc: Option<Vec<u8>>,
+    time: Option<(i64, i64)>,
+    proc: Option<Vec<u8>>,
 }
 
 const NAMES: [(i32, &str); 6] = [
@@ -50,26 +54,26 @@ const NAMES: [(i32, &str); 6] = [
 ];
 
 impl Namespaces {
-    /// None is new.
+    /// Begins with none that is new.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A user namespace with these ids. Entered before all others, which then
+    /// Adds a user namespace with these ids. It is entered before all others, which then
     /// belong to it.
     pub fn user(mut self, map: UserMap) -> Self {
         self.user = Some(map);
         self
     }
 
-    /// A user namespace in which the worker is who it is outside, and nobody
-    /// else exists: [`UserMap::current`].
+    /// Adds a user namespace in which the worker is who it is outside, and nobody else
+    /// exists: [`UserMap::current`].
     pub fn map_current(self) -> Self {
         self.user(UserMap::current())
     }
 
-    /// A user namespace in which the worker's user and group are 0, and nobody
-    /// else exists: [`UserMap::root`].
+    /// Adds a user namespace in which the worker's user and group are 0, and nobody else
+    /// exists: [`UserMap::root`].
     pub fn map_root(self) -> Self {
         self.user(UserMap::root())
     }
@@ -83,14 +87,14 @@ impl Namespaces {
         self.flags & flag != 0
     }
 
-    /// A mount namespace. All mounts in it become private: what is mounted
-    /// inside is not seen outside, nor the other way.
+    /// Adds a mount namespace. All mounts in it become private: what is mounted inside
+    /// is not seen outside, nor the other way.
     pub fn mount(self) -> Self {
         self.with(libc::CLONE_NEWNS)
     }
 
-    /// A PID namespace: the worker is process 2 there and sees no process
-    /// outside. When the worker ends, the kernel kills all that is left in it.
+    /// Adds a PID namespace: the worker is process 2 there and sees no process outside.
+    /// When the worker ends, the kernel kills all that is left in it.
     ///
     /// That takes two more processes for each such worker: a small `init`
     /// inside, process 1, which reaps what loses its parent; and a keeper
@@ -120,46 +124,51 @@ impl Namespaces {
         self
     }
 
-    /// A network namespace: nothing in it but a loopback interface, which is
+    /// Adds a network namespace, with nothing in it but a loopback interface, which is
     /// down. Descriptors keep their sockets.
     pub fn net(self) -> Self {
         self.with(libc::CLONE_NEWNET)
     }
 
-    /// An IPC namespace: System V objects and POSIX message queues.
+    /// Adds an IPC namespace: System V objects and POSIX message queues.
     pub fn ipc(self) -> Self {
         self.with(libc::CLONE_NEWIPC)
     }
 
-    /// A UTS namespace: host name and domain name.
+    /// Adds a UTS namespace: host name and domain name.
     pub fn uts(self) -> Self {
         self.with(libc::CLONE_NEWUTS)
     }
 
-    /// A cgroup namespace: the worker's cgroup is the root that it sees.
+    /// Adds a cgroup namespace: the worker's cgroup is the root that it sees.
     pub fn cgroup(self) -> Self {
         self.with(libc::CLONE_NEWCGROUP)
     }
 
-    /// A time namespace (Linux 5.6): its clocks `CLOCK_MONOTONIC` and
+    /// Adds a time namespace (Linux 5.6): its clocks `CLOCK_MONOTONIC` and
     /// `CLOCK_BOOTTIME` are so many seconds ahead of those outside.
     pub fn time(mut self, monotonic: i64, boottime: i64) -> Self {
         self.time = Some((monotonic, boottime));
         self
     }
 
+    /// What is asked for among all settings.
+    pub(crate) fn of(all: &Settings) -> io::Result<Self> {
+        match all.of(What::Namespaces).next() {
+            Some(setting) => Self::decode(setting).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+            None => Ok(Self::new()),
+        }
+    }
+
     /// One text for each, so that an error names them.
-    pub(crate) fn encode(&self) -> Setting {
+    fn encode(&self) -> Setting {
         let mut setting = Setting::new(What::Namespaces);
         if let Some(map) = &self.user {
-            let own = map.own.map(|own| {
-                if own.is_root {
-                    "map_root"
-                } else {
-                    "map_current"
-                }
+            setting = setting.text(match map.own {
+                Some(Own::Root) => "map_root",
+                Some(Own::Current) => "map_current",
+                None => "user",
             });
-            setting = setting.text(own.unwrap_or("user"));
             for (kind, ranges) in [("uids", &map.uids), ("gids", &map.gids)] {
                 for [inside, outside, count] in ranges {
                     setting = setting.text(format!("{kind} {inside} {outside} {count}"));
@@ -179,7 +188,7 @@ impl Namespaces {
     }
 
     /// What [`encode`](Self::encode) has made; `None` when it is something else.
-    pub(crate) fn decode(setting: &Setting) -> Option<Self> {
+    fn decode(setting: &Setting) -> Option<Self> {
         let mut new = Self::default();
         for text in &setting.texts {
             if let Some(at) = text.strip_prefix(b"proc ") {
@@ -212,72 +221,35 @@ fn to_range(numbers: &[i64]) -> Option<[u32; 3]> {
     Some(numbers.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
-/// Which users and groups exist in a user namespace, and who they are outside.
-/// All others are 65534 inside.
-///
-/// A map of the worker's own ids may be made by anybody; other ids need
-/// `CAP_SETUID` and `CAP_SETGID`. Without these, no process inside can call
-/// `setgroups(2)`.
-///
-/// # Examples
-///
-/// ```
-/// use zygote::{Namespaces, UserMap};
-///
-/// let container = UserMap::new().uids(0, 100_000, 65_536).gids(0, 100_000, 65_536);
-/// let namespaces = Namespaces::new().user(container).mount().pid();
-/// assert_ne!(namespaces, Namespaces::new().map_root().mount().pid());
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "it is for `Namespaces::user`"]
-pub struct UserMap {
-    /// The worker's own ids are among them.
-    pub(crate) own: Option<Own>,
-    /// Inside, outside, how many.
-    pub(crate) uids: Vec<[u32; 3]>,
-    pub(crate) gids: Vec<[u32; 3]>,
+impl Settings {
+    pub(crate) fn namespaces(&mut self, namespaces: Namespaces) {
+        self.put(namespaces.encode());
+    }
 }
 
-/// What the worker's own ids are inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Own {
-    pub(crate) is_root: bool,
-}
-
-impl UserMap {
-    /// No id is mapped.
-    pub fn new() -> Self {
-        Self::default()
+/// With a PID namespace this returns in another process, which is inside.
+pub(super) fn enter(_: &Setting, all: &Settings) -> io::Result<()> {
+    let new = Namespaces::of(all)?;
+    let own_proc = new.has(libc::CLONE_NEWPID) && new.has(libc::CLONE_NEWNS);
+    if new.proc.is_some() && !own_proc {
+        let text = "`proc` needs `mount` and `pid`, too";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-
-    /// The worker's user and group are what they are outside.
-    pub fn current() -> Self {
-        Self {
-            own: Some(Own { is_root: false }),
-            ..Self::default()
-        }
+    let template = fork::parent();
+    if let Some(map) = &new.user {
+        namespace::enter_user(&map.maps())?;
     }
-
-    /// The worker's user and group are 0.
-    pub fn root() -> Self {
-        Self {
-            own: Some(Own { is_root: true }),
-            ..Self::default()
-        }
+    namespace::unshare(new.flags & !libc::CLONE_NEWPID)?;
+    if new.has(libc::CLONE_NEWNS) {
+        namespace::make_mounts_private()?;
     }
-
-    /// Adds `count` users: `inside` and the following are `outside` and the
-    /// following.
-    pub fn uids(mut self, inside: u32, outside: u32, count: u32) -> Self {
-        self.uids.push([inside, outside, count]);
-        self
+    if let Some((monotonic, boottime)) = new.time {
+        namespace::enter_time(monotonic, boottime)?;
     }
-
-    /// Adds groups, as [`uids`](Self::uids).
-    pub fn gids(mut self, inside: u32, outside: u32, count: u32) -> Self {
-        self.gids.push([inside, outside, count]);
-        self
+    if new.has(libc::CLONE_NEWPID) {
+        keeper::enter(template, all.is_detached())?;
     }
+    new.proc.map_or(Ok(()), |at| namespace::mount_proc(&at))
 }
 
 #[cfg(test)]

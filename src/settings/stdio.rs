@@ -1,6 +1,18 @@
-//! What 0, 1 and 2 are in a worker.
+//! What 0, 1 and 2 are in a worker, and the program's ends of pipes.
 
-use std::{fs::File, os::fd::OwnedFd, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, pipe},
+    os::fd::OwnedFd,
+    process::{ChildStderr, ChildStdin, ChildStdout},
+    sync::Arc,
+};
+
+use super::{Setting, Settings, What};
+use crate::{
+    error::{Error, Result},
+    sys::fd,
+};
 
 /// What a standard stream of a worker is, for
 /// [`Process::stdin`](crate::Process::stdin) and its like.
@@ -25,17 +37,10 @@ use std::{fs::File, os::fd::OwnedFd, sync::Arc};
 /// # Ok::<(), zygote::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Stdio(pub(crate) Stream);
-
-/// The number of a stream's setting: what it is.
-pub(crate) const NULL: i64 = 0;
-pub(crate) const PIPED: i64 = 1;
-pub(crate) const PASSED: i64 = 2;
-/// What the program has.
-pub(crate) const INHERIT: i64 = 3;
+pub struct Stdio(Stream);
 
 #[derive(Clone, Debug)]
-pub(crate) enum Stream {
+enum Stream {
     Inherit,
     Null,
     Piped,
@@ -43,26 +48,26 @@ pub(crate) enum Stream {
 }
 
 impl Stdio {
-    /// What the program has when the task is sent.
+    /// Gives what the program has when the task is sent.
     #[must_use]
     pub fn inherit() -> Self {
         Self(Stream::Inherit)
     }
 
-    /// `/dev/null`.
+    /// Gives `/dev/null`.
     #[must_use]
     pub fn null() -> Self {
         Self(Stream::Null)
     }
 
-    /// A new pipe; the program's end is taken from the worker's handle.
+    /// Makes a new pipe; you take the program's end from the worker's handle.
     #[must_use]
     pub fn piped() -> Self {
         Self(Stream::Piped)
     }
 }
 
-/// Any descriptor: a file, a socket, the end of another worker's pipe. It is
+/// Gives any descriptor: a file, a socket, the end of another worker's pipe. It is
 /// kept open in the program as long as the process's handle and its forks.
 impl From<OwnedFd> for Stdio {
     fn from(fd: OwnedFd) -> Self {
@@ -90,3 +95,159 @@ from_owned!(
     std::process::ChildStdout,
     std::process::ChildStderr,
 );
+
+/// The settings of 0, 1 and 2.
+pub(crate) const STREAMS: [What; 3] = [What::Stdin, What::Stdout, What::Stderr];
+
+/// The number of a stream's setting: what it is.
+const NULL: i64 = 0;
+const PIPED: i64 = 1;
+/// The descriptor that is passed.
+const PASSED: i64 = 2;
+/// What the program has.
+const INHERIT: i64 = 3;
+
+impl Settings {
+    pub(crate) fn stdin(&mut self, stdin: impl Into<Stdio>) {
+        self.stream(What::Stdin, stdin.into());
+    }
+
+    pub(crate) fn stdout(&mut self, stdout: impl Into<Stdio>) {
+        self.stream(What::Stdout, stdout.into());
+    }
+
+    pub(crate) fn stderr(&mut self, stderr: impl Into<Stdio>) {
+        self.stream(What::Stderr, stderr.into());
+    }
+
+    pub(crate) fn stream(&mut self, what: What, Stdio(stream): Stdio) {
+        let setting = Setting::new(what);
+        self.put(match stream {
+            Stream::Inherit => setting.number(INHERIT),
+            Stream::Null => setting.number(NULL),
+            Stream::Piped => setting.number(PIPED),
+            Stream::Fd(fd) => setting.number(PASSED).fd(fd),
+        });
+    }
+
+    /// Whether a stream is what the program has.
+    pub(crate) fn inherits(&self, stream: What) -> bool {
+        self.of(stream).all(|setting| setting.numbers == [INHERIT])
+    }
+}
+
+/// The program's ends of a worker's pipes.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Option<ChildStdout>,
+    pub(crate) stderr: Option<ChildStderr>,
+}
+
+impl Ends {
+    /// Makes the pipes that the settings ask for, and puts the worker's ends
+    /// there in their place.
+    pub(crate) fn make(settings: &mut Settings) -> Result<Self> {
+        let mut ends = Self::default();
+        for setting in settings.iter_mut() {
+            let what = setting.what;
+            if !STREAMS.contains(&what) || setting.numbers != [PIPED] {
+                continue;
+            }
+            let (read, write) = pipe().map_err(|error| {
+                Error::os(format!("a pipe for `{}` failed", what.name()), error).unstarted()
+            })?;
+            let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
+            let far = match what {
+                What::Stdin => {
+                    ends.stdin = Some(write.into());
+                    read
+                }
+                What::Stdout => {
+                    ends.stdout = Some(read.into());
+                    write
+                }
+                _ => {
+                    ends.stderr = Some(read.into());
+                    write
+                }
+            };
+            *setting = Setting::new(what).number(PASSED).fd(Arc::new(far));
+        }
+        Ok(ends)
+    }
+}
+
+pub(super) fn stream(setting: &Setting, _: &Settings) -> io::Result<()> {
+    let number = match setting.what {
+        What::Stdin => 0,
+        What::Stdout => 1,
+        _ => 2,
+    };
+    match (&setting.numbers[..], &setting.fds[..]) {
+        ([INHERIT], []) => Ok(()),
+        ([NULL], []) => fd::put_null(number),
+        ([PASSED], [fd]) => fd::put(number, fd),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn the_last_that_is_said_of_a_stream_counts() {
+        let mut settings = Settings::default();
+        assert!(settings.inherits(What::Stdin));
+        settings.stdin(Stdio::null());
+        assert!(!settings.inherits(What::Stdin) && settings.inherits(What::Stdout));
+        settings.stdin(Stdio::inherit());
+        assert!(settings.inherits(What::Stdin));
+    }
+
+    #[test]
+    fn pipes_are_made_where_they_are_asked_for() {
+        let mut settings = Settings::default();
+        settings.stdin(Stdio::piped());
+        settings.stdout(Stdio::null());
+        settings.stderr(Stdio::piped());
+        // The same number, and no stream.
+        settings.umask(1);
+        let mut ends = Ends::make(&mut settings).unwrap();
+        assert!(ends.stdout.is_none());
+        let far = |what| {
+            let setting = settings.of(what).next().unwrap();
+            assert_eq!(setting.numbers, [PASSED]);
+            File::from(setting.fds[0].try_clone().unwrap())
+        };
+        let (mut read, mut got) = ([0; 2], [0; 3]);
+        ends.stdin.as_mut().unwrap().write_all(b"in").unwrap();
+        far(What::Stdin).read_exact(&mut read).unwrap();
+        far(What::Stderr).write_all(b"err").unwrap();
+        ends.stderr.as_mut().unwrap().read_exact(&mut got).unwrap();
+        assert_eq!((&read, &got), (b"in", b"err"));
+        assert_eq!(settings.of(What::Umask).next().unwrap().numbers, [1]);
+    }
+
+    #[test]
+    fn what_is_no_stream_is_refused() {
+        let null = || Arc::new(OwnedFd::from(File::open("/dev/null").unwrap()));
+        let of = || Setting::new(What::Stdin);
+        let none = Settings::default();
+        // A pipe has become a descriptor by the time that it travels.
+        for wrong in [
+            of(),
+            of().number(PIPED),
+            of().number(PASSED),
+            of().number(NULL).fd(null()),
+            of().number(4),
+            of().number(PASSED).fd(null()).fd(null()),
+        ] {
+            assert!(stream(&wrong, &none).is_err(), "{wrong:?}");
+        }
+        assert!(stream(&of().number(INHERIT), &none).is_ok());
+    }
+}

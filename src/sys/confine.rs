@@ -1,4 +1,4 @@
-//! Limits, and what a filter of system calls cannot decide by itself.
+//! What a filter of system calls cannot decide by itself, and one signal.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -6,26 +6,9 @@
     reason = "registers, and fields whose types differ between the architectures"
 )]
 
-use std::{fs, io, mem, ptr};
-
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::{io, mem, ptr};
 
 use super::check;
-
-/// Lowers a limit: to this, and to what it was if that is less.
-pub(crate) fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
-    let (own_soft, own_hard) = getrlimit(resource)?;
-    let hard = hard.min(own_hard);
-    Ok(setrlimit(resource, soft.min(own_soft).min(hard), hard)?)
-}
-
-/// The bytes that count for `RLIMIT_DATA`; 0 without /proc.
-pub(crate) fn own_data() -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmData:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    kibibytes.unwrap_or(0_u64) * 1024
-}
 
 /// A write beyond `RLIMIT_FSIZE` is an error, and no signal.
 pub(crate) fn ignore_long_files() {

@@ -1,21 +1,16 @@
-//! What a process is surrounded by: variables, directory, umask, its thread's
-//! name. For a process with one thread.
+//! What a process is surrounded by: variables, directory, signals. For a process with
+//! one thread.
 
 use std::{
     ffi::{CStr, CString, c_char},
     fs::File,
     io::{self, Read},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::fd::OwnedFd,
     ptr,
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-use nix::{
-    errno::Errno,
-    sys::stat::{Mode, fstat, umask as set_umask},
-};
-
-use super::{check, place::open_dir, signal::Signals};
+use super::{check, place::open_dir, signal::Signals, single::Single};
 
 fn string(bytes: &[u8]) -> io::Result<CString> {
     Ok(CString::new(bytes)?)
@@ -47,7 +42,7 @@ pub(crate) fn clear() -> io::Result<()> {
 
 /// Runs `act` with these variables, `NAME=value` and a NUL each, in place of the
 /// process's own.
-pub(crate) fn with<T>(variables: &[u8], act: impl FnOnce() -> T) -> T {
+pub(crate) fn with<T>(_: &Single, variables: &[u8], act: impl FnOnce() -> T) -> T {
     let mut list: Vec<*const c_char> = Vec::with_capacity(128);
     let mut rest = variables;
     // What has no NUL at its end is none.
@@ -70,25 +65,6 @@ unsafe extern "C" {
     static environ: AtomicPtr<*const c_char>;
 }
 
-/// `chdir(2)`.
-pub(crate) fn current_dir(path: &[u8]) -> io::Result<()> {
-    Ok(nix::unistd::chdir(std::ffi::OsStr::from_bytes(path))?)
-}
-
-/// `fchdir(2)`. Where this process may not search that directory it may be there
-/// already.
-pub(crate) fn current_dir_of(dir: &OwnedFd) -> io::Result<()> {
-    match nix::unistd::fchdir(dir) {
-        Err(Errno::EACCES) if is_same(dir, &own_dir()?)? => Ok(()),
-        result => Ok(result?),
-    }
-}
-
-fn is_same(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
-    let (one, other) = (fstat(one)?, fstat(other)?);
-    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
-}
-
 /// The calling thread's directory, as `O_PATH`.
 pub(crate) fn own_dir() -> io::Result<OwnedFd> {
     match open_dir(".".as_ref()) {
@@ -99,11 +75,6 @@ pub(crate) fn own_dir() -> io::Result<OwnedFd> {
         }
         result => result,
     }
-}
-
-/// `umask(2)`.
-pub(crate) fn umask(mask: u32) {
-    set_umask(Mode::from_bits_truncate(mask));
 }
 
 /// What `/proc` tells of the calling thread by one read, and nothing else without
@@ -143,9 +114,4 @@ fn number(status: &[u8], key: &str, radix: u32) -> Option<u64> {
     let line = status.split_inclusive(|byte| *byte == b'\n').find(is_it)?;
     let value = std::str::from_utf8(line.get(key.len() + 1..)?).ok()?;
     u64::from_str_radix(value.trim(), radix).ok()
-}
-
-/// `PR_SET_NAME`, which cuts it to 15 bytes.
-pub(crate) fn thread_name(name: &[u8]) -> io::Result<()> {
-    Ok(nix::sys::prctl::set_name(&string(name)?)?)
 }

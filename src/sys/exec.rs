@@ -12,9 +12,11 @@ use std::{
 
 use super::{check, fd, ours, signal};
 
-/// Makes each number a copy of its descriptor, which the program inherits.
-pub(crate) fn place(fds: &[(RawFd, OwnedFd)]) -> io::Result<()> {
-    fds.iter().try_for_each(|(number, fd)| fd::put(*number, fd))
+/// Makes each standard stream a copy of its descriptor, which the program inherits.
+pub(crate) fn place(streams: &[(RawFd, OwnedFd)]) -> io::Result<()> {
+    streams
+        .iter()
+        .try_for_each(|(stream, fd)| fd::put(*stream, fd))
 }
 
 /// A program, and everything that is made before a process can become it.
@@ -163,7 +165,12 @@ fn place_beside_socket(fds: &[(RawFd, OwnedFd)]) -> io::Result<Socket> {
         None => None,
     };
     let socket = Socket(saved);
-    match place(fds) {
+    let placed = fds.iter().try_for_each(|(number, fd)| {
+        // SAFETY: this process becomes the program. Where that fails it says so on
+        // its socket, which was saved, and ends without a drop.
+        unsafe { fd::put_at(*number, fd) }
+    });
+    match placed {
         Ok(()) => Ok(socket),
         Err(error) => {
             socket.restore();
@@ -176,7 +183,9 @@ impl Socket {
     fn restore(self) {
         if let Some((number, copy)) = self.0 {
             // Both are open, so it cannot fail.
-            let _ = fd::put(number, &copy);
+            // SAFETY: what was placed there was the program's, and this is what
+            // the owner of the number has.
+            let _ = unsafe { fd::put_at(number, &copy) };
         }
     }
 }

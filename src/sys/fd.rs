@@ -160,18 +160,31 @@ pub(crate) fn let_go_of_standard() -> io::Result<()> {
     (0..3).try_for_each(|number| put(number, &null))
 }
 
-/// Makes `number` a copy of a descriptor, which another program that is executed
-/// inherits.
-pub(crate) fn put(number: RawFd, fd: &OwnedFd) -> io::Result<()> {
-    // SAFETY: dup2 touches no memory. What stood at this number, 0 to 2, is
-    // owned by nobody.
+/// Makes a standard stream a copy of a descriptor, which another program that is
+/// executed inherits.
+pub(crate) fn put(stream: RawFd, fd: &OwnedFd) -> io::Result<()> {
+    if !(0..3).contains(&stream) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: nobody owns 0 to 2: std's handles of them never close them.
+    unsafe { put_at(stream, fd) }
+}
+
+/// [`put`] at any number.
+///
+/// # Safety
+///
+/// No live object may own what stands at this number, or it must never be used or
+/// dropped again.
+pub(super) unsafe fn put_at(number: RawFd, fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: dup2 touches no memory; the caller answers for the number.
     check(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
     Ok(())
 }
 
-/// Makes `number` `/dev/null`.
-pub(crate) fn put_null(number: RawFd) -> io::Result<()> {
-    put(number, &open_null()?)
+/// Makes a standard stream `/dev/null`.
+pub(crate) fn put_null(stream: RawFd) -> io::Result<()> {
+    put(stream, &open_null()?)
 }
 
 fn open_null() -> io::Result<OwnedFd> {
@@ -179,12 +192,35 @@ fn open_null() -> io::Result<OwnedFd> {
     Ok(null.into())
 }
 
-/// Lends a descriptor of a number that a caller vouches for by contract of a
-/// trait that speaks in numbers.
-pub(crate) fn lend<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
+/// The descriptor of a standard stream, where that is open.
+pub(crate) fn standard(stream: RawFd) -> io::Result<BorrowedFd<'static>> {
+    if !(0..3).contains(&stream) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    check_open(stream)?;
+    // SAFETY: it is open, and nobody owns 0 to 2, so nobody closes them by drop:
+    // std lends its own handles of them for as long.
+    Ok(unsafe { BorrowedFd::borrow_raw(stream) })
+}
+
+/// Lends the descriptors of these numbers to `act`, and no longer: for traits that
+/// speak in numbers, whose callers answer for it that these stay open meanwhile.
+#[cfg(any(feature = "exec", feature = "serde"))]
+pub(crate) fn lend<T>(
+    numbers: &[RawFd],
+    act: impl FnOnce(&[BorrowedFd<'_>]) -> T,
+) -> io::Result<T> {
+    let lend = |number: &RawFd| {
+        check_open(*number)?;
+        // SAFETY: the number is open, and is not used when `act` is over.
+        Ok(unsafe { BorrowedFd::borrow_raw(*number) })
+    };
+    let lent = numbers.iter().map(lend).collect::<io::Result<Vec<_>>>()?;
+    Ok(act(&lent))
+}
+
+pub(super) fn check_open(number: RawFd) -> io::Result<()> {
     // SAFETY: F_GETFD reads a flag and touches no memory.
-    check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
-    // SAFETY: the number is open, as the line above has seen; it is used for
-    // one call of sendmsg before the caller gets control back.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    Ok(())
 }

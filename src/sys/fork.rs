@@ -1,23 +1,20 @@
 //! New processes and their end.
 
-use std::{ffi::c_void, fs, io, path::Path, ptr, time::Duration};
+use std::{ffi::c_void, io, ptr};
 
-use super::{check, epoch, fail, poll::Deadline, profile};
-
-/// How long a thread that was joined may take to leave the kernel's list.
-const LEAVING: Duration = Duration::from_secs(1);
-
-/// How long a thread that was just started may take to give itself its name.
-const NAMING: Duration = Duration::from_millis(20);
-
-/// `PF_EXITING` of the kernel, in the flags of `/proc/PID/stat`.
-const EXITING: u64 = 4;
+use super::{
+    check, epoch, fail, profile,
+    single::{Single, Threads},
+};
 
 /// Which side of a fork this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Side {
-    Parent { child: i32 },
-    Child,
+    Parent {
+        child: i32,
+    },
+    /// A fork copies the calling thread alone.
+    Child(Single),
 }
 
 /// Why there was no fork.
@@ -27,6 +24,12 @@ pub(crate) enum Refusal {
     Threads(Vec<String>),
     /// `fork(2)` failed.
     Os(io::Error),
+}
+
+impl From<Threads> for Refusal {
+    fn from(Threads(names): Threads) -> Self {
+        Self::Threads(names)
+    }
 }
 
 impl From<Refusal> for io::Error {
@@ -46,97 +49,18 @@ impl From<Refusal> for io::Error {
 /// The C library's, not the bare system call: allocators and the cached thread
 /// id need its handlers.
 pub(crate) fn fork() -> Result<Side, Refusal> {
-    if !is_single_threaded() {
-        return Err(Refusal::Threads(other_threads()));
-    }
+    Single::check()?;
     fail::check("fork").map_err(Refusal::Os)?;
     // SAFETY: this is the only thread, so no lock and no half-done change of
     // another thread is copied; the child may do whatever the parent may.
     match check(unsafe { libc::fork() }) {
         Ok(0) => {
             profile::begin();
-            Ok(Side::Child)
+            Ok(Side::Child(Single::of_child()))
         }
         Ok(child) => Ok(Side::Parent { child }),
         Err(error) => Err(Refusal::Os(error)),
     }
-}
-
-/// Whether this is the only thread. One that was joined is still there for a
-/// moment: `pthread_join` returns before the kernel has let go of it.
-pub(crate) fn is_single_threaded() -> bool {
-    if is_alone() {
-        return true;
-    }
-    let until = Deadline::after(LEAVING);
-    while others_are_leaving() && !until.passed() {
-        std::thread::sleep(Duration::from_micros(100));
-        if is_alone() {
-            return true;
-        }
-    }
-    false
-}
-
-/// The same, as of now and by one system call: `unshare(CLONE_VM)` does nothing
-/// in a process with one thread and is refused in any other.
-fn is_alone() -> bool {
-    // SAFETY: with one thread it changes nothing, with more it fails.
-    if unsafe { libc::unshare(libc::CLONE_VM) } == 0 {
-        return true;
-    }
-    if io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
-        return false;
-    }
-    // A filter denies unshare, as container runtimes' do. Without /proc as
-    // well there is nothing left to ask: then it is taken for single.
-    fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
-}
-
-/// The names of the threads other than the first. A new one has the name of the
-/// thread that started it until it runs for the first time: it gets a moment.
-pub(crate) fn other_threads() -> Vec<String> {
-    let comm = |task: &Path| {
-        let name = fs::read_to_string(task.join("comm")).ok()?;
-        Some(name.trim_end().to_owned())
-    };
-    let first = comm(Path::new("/proc/self"));
-    let until = Deadline::after(NAMING);
-    loop {
-        let names = other_tasks(comm).unwrap_or_default();
-        let is_new = |name: &String| Some(name) == first.as_ref();
-        if !names.iter().any(is_new) || until.passed() {
-            return names;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Whether all threads but the first are on their way out. Without /proc nobody
-/// knows.
-fn others_are_leaving() -> bool {
-    let stat = |task: &Path| fs::read_to_string(task.join("stat")).ok();
-    other_tasks(stat).is_ok_and(|stats| stats.iter().all(|stat| is_leaving(stat)))
-}
-
-fn is_leaving(stat: &str) -> bool {
-    // The name stands in parentheses and may have any character.
-    let flags = stat
-        .rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u64>().ok());
-    flags.is_some_and(|flags| flags & EXITING != 0)
-}
-
-/// What `read` gives for the threads other than the first; those that end
-/// meanwhile are left out.
-fn other_tasks(read: impl Fn(&Path) -> Option<String>) -> io::Result<Vec<String>> {
-    let first = std::process::id().to_string();
-    let tasks = fs::read_dir("/proc/self/task")?;
-    Ok(tasks
-        .filter_map(Result::ok)
-        .filter(|task| task.file_name() != first.as_str())
-        .filter_map(|task| read(&task.path()))
-        .collect())
 }
 
 /// Forks this process, before `main`, into one that runs `body` and sends no
@@ -147,19 +71,20 @@ fn other_tasks(read: impl Fn(&Path) -> Option<String>) -> io::Result<Vec<String>
 /// The child goes on below the present frame on the same stack: the main stack,
 /// which grows as a program's does. (The address space is copied, so the two do
 /// not meet.)
-pub(crate) fn clone_silent(body: fn() -> !) -> io::Result<i32> {
+pub(crate) fn clone_silent(_: &Single, body: fn(Single) -> !) -> io::Result<i32> {
     extern "C" fn enter(body: *mut c_void) -> libc::c_int {
-        // SAFETY: the pointer is the `fn() -> !` that `clone_silent` was given.
-        let body: fn() -> ! = unsafe { std::mem::transmute(body) };
+        // SAFETY: the pointer is the function that `clone_silent` was given.
+        let body: fn(Single) -> ! = unsafe { std::mem::transmute(body) };
         #[cfg(target_env = "musl")]
         correct_thread_id();
         profile::begin();
-        body()
+        body(Single::of_child())
     }
     fail::check("clone")?;
     let mut here = 0_u8;
-    // SAFETY: the child gets a copy of this address space (no CLONE_VM), so the
-    // stack below this frame is free for it; the kernel grows it on demand.
+    // SAFETY: the child gets a copy of this address space (no CLONE_VM), of whose
+    // locks this only thread holds none; the stack below this frame is free for
+    // it, and the kernel grows it on demand.
     let pid = unsafe { libc::clone(enter, below(&mut here), 0, body as *mut c_void) };
     check(pid)
 }
@@ -178,7 +103,7 @@ fn below(frame: &mut u8) -> *mut c_void {
 ///
 /// What `body` changes in memory is changed here, too, and what it owns at its
 /// end stays. Its descriptors, its directory and its signals are copies.
-pub(crate) fn vfork<F: FnMut()>(mut body: F) -> io::Result<i32> {
+pub(crate) fn vfork<F: FnMut()>(_: &Single, mut body: F) -> io::Result<i32> {
     extern "C" fn enter<F: FnMut()>(body: *mut c_void) -> libc::c_int {
         // SAFETY: the pointer is to the `F` of the frame of `vfork`, which
         // waits until this is over; nothing else uses it meanwhile.
@@ -288,19 +213,4 @@ pub(crate) fn user_and_group() -> (u32, u32) {
 /// This process.
 pub(crate) fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thread_that_leaves_is_told_by_its_flags() {
-        let stat = |flags: u64| format!("7 (a) b) R 1 7 7 0 -1 {flags} 0 0");
-        assert!(is_leaving(&stat(0x40_0044)));
-        assert!(!is_leaving(&stat(0x40_0040)));
-        assert!(!is_leaving(""));
-        // This test has a thread of its own, which does not leave.
-        assert!(!others_are_leaving());
-    }
 }

@@ -1,64 +1,8 @@
-//! Who a process is and what it may: users, groups, capabilities. For a process
-//! with one thread.
+//! The capabilities of a process with one thread.
 
 use std::io;
 
-use nix::{
-    sys::prctl,
-    unistd::{self, Gid, Uid},
-};
-
 use super::check;
-
-/// An id of all ones means "leave it as it is" to the kernel.
-fn refuse_none(id: u32) -> io::Result<()> {
-    match id {
-        u32::MAX => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no id")),
-        _ => Ok(()),
-    }
-}
-
-/// `setgroups(2)`.
-pub(crate) fn groups(groups: Vec<u32>) -> io::Result<()> {
-    let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
-    Ok(unistd::setgroups(&groups)?)
-}
-
-/// `setresgid(2)`: the real, the effective, the saved and with it the file
-/// system's; no way back.
-pub(crate) fn gid(gid: u32) -> io::Result<()> {
-    refuse_none(gid)?;
-    let gid = Gid::from_raw(gid);
-    Ok(unistd::setresgid(gid, gid, gid)?)
-}
-
-/// `setresuid(2)`, as [`gid`].
-pub(crate) fn uid(uid: u32) -> io::Result<()> {
-    refuse_none(uid)?;
-    let uid = Uid::from_raw(uid);
-    Ok(unistd::setresuid(uid, uid, uid)?)
-}
-
-/// Whether the real user is root.
-pub(crate) fn is_root() -> bool {
-    Uid::current().is_root()
-}
-
-/// `PR_SET_KEEPCAPS`: whether the permitted set outlives the change of the user
-/// from root to another.
-pub(crate) fn keep_permitted(keep: bool) -> io::Result<()> {
-    Ok(prctl::set_keepcaps(keep)?)
-}
-
-/// `PR_SET_DUMPABLE`.
-pub(crate) fn dumpable(dumpable: bool) -> io::Result<()> {
-    Ok(prctl::set_dumpable(dumpable)?)
-}
-
-/// `PR_SET_NO_NEW_PRIVS`.
-pub(crate) fn no_new_privs() -> io::Result<()> {
-    Ok(prctl::set_no_new_privs()?)
-}
 
 /// Leaves of each set of capabilities, the bounding set included, only what is
 /// in `keep` and permitted; that becomes inheritable, effective and ambient.

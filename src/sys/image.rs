@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
 };
 
+use super::single::Single;
+
 /// A constructor as the loader calls it.
 pub(crate) type Constructor =
     extern "C" fn(argc: c_int, argv: *const *const c_char, envp: *const *const c_char);
@@ -60,7 +62,7 @@ pub(crate) fn is_template() -> bool {
 
 /// Runs the constructors that stand after `slot` in the init array, which the
 /// loader will not call in a process that does not return from `slot`.
-pub(crate) fn run_constructors_after(slot: &'static Constructor) {
+pub(crate) fn run_constructors_after(_: Single, slot: &'static Constructor) {
     // SAFETY: the symbol is defined above, initialised by the linker and
     // never written.
     let end = unsafe { INIT_ARRAY_END };
@@ -105,7 +107,7 @@ pub(crate) fn variable(name: &CStr) -> Option<&'static str> {
 /// Takes a variable out of the environment, before `main`, and out of what
 /// `/proc` shows of it. What [`variable`] gave for it must not be used any more.
 #[cfg(feature = "exec")]
-pub(crate) fn remove_variable(name: &CStr) {
+pub(crate) fn remove_variable(_: &Single, name: &CStr) {
     // SAFETY: the name ends in NUL; there is only this thread.
     let value = unsafe { libc::getenv(name.as_ptr()) };
     if value.is_null() {
@@ -178,7 +180,7 @@ static TITLE_LENGTH: AtomicUsize = AtomicUsize::new(0);
 /// Makes the memory of the argument and environment strings free for a title,
 /// and copies the strings elsewhere, so that `std::env` goes on working. Once,
 /// in a template, before anything else runs there.
-pub(crate) fn take_title_memory() {
+pub(crate) fn take_title_memory(_: &Single) {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
         return;

@@ -12,7 +12,6 @@
 use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    time::Duration,
 };
 
 use super::{
@@ -37,8 +36,9 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     }
     if let Side::Parent { child } = fork::fork()? {
         drop(inside);
-        if !live_on {
-            stay_with(template);
+        // A new user namespace may have taken it back.
+        if !live_on && signal::stay_with(template).is_err() {
+            fork::exit(0);
         }
         keep(child, &outside);
     }
@@ -46,8 +46,7 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     signal::die_with_parent()?;
     // The keeper has no id in here that could be asked for: its end is closed
     // when that was too late.
-    let now = Deadline::after(Duration::ZERO);
-    if !matches!(poll([Want::read(&inside)], now), Ok([false])) {
+    if !matches!(poll([Want::read(&inside)], Deadline::NOW), Ok([false])) {
         fork::exit(0);
     }
     if let Side::Parent { child } = fork::fork()? {
@@ -59,14 +58,6 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     signal::die_with_parent()?;
     let own = pidfd::open(fork::own_pid())?;
     socket::send(inside.as_fd(), &[IoSlice::new(b"w")], &[own.as_fd()], true)
-}
-
-fn stay_with(template: i32) {
-    // A new user namespace may have taken it back.
-    let tied = signal::die_with_parent();
-    if tied.is_err() || fork::parent() != template {
-        fork::exit(0);
-    }
 }
 
 /// Closes all but one. For a process that goes nowhere else from here.

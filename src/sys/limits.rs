@@ -1,12 +1,7 @@
 //! What a process may use, and which process goes first. For a process with one
 //! thread.
 
-use std::{fs::OpenOptions, io, io::Write};
-
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
+use std::io;
 
 use super::check;
 
@@ -42,28 +37,10 @@ pub(crate) fn io_priority(class: u8, level: u8) -> io::Result<()> {
     Ok(())
 }
 
-/// `sched_setaffinity(2)`; `EINVAL` if none of these exists and is allowed, or
-/// one is beyond what a set can have, 1024.
-pub(crate) fn affinity(cpus: &[usize]) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    for cpu in cpus {
-        set.set(*cpu)?;
-    }
-    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
-}
-
 /// `sched_setscheduler(2)`: the system call, since musl's function refuses.
 pub(crate) fn scheduler(policy: i32, priority: i32) -> io::Result<()> {
     // SAFETY: the pointer is to the one number that the kernel's
     // `struct sched_param` is.
     check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority) })?;
     Ok(())
-}
-
-/// Writes `/proc/self/oom_score_adj`.
-pub(crate) fn oom_score_adj(value: i32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .open("/proc/self/oom_score_adj")?;
-    file.write_all(value.to_string().as_bytes())
 }

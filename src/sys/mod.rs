@@ -6,17 +6,18 @@
 //!
 //! Each file promises:
 //!
-//! - `confine`: limits that are only lowered, and `fstat` below a filter
-//! - `environment`: variables, directory, umask, the thread's name
+//! - `confine`: `fstat` below a filter
+//! - `environment`: variables, directory, what `/proc` tells of a thread
 //! - `epoch`: whether this process is still the one that made a handle
 //! - `exec`: becoming another program
 //! - `executable`: which file this program is, in memory and on disk
 //! - `fail`: faults on request, for tests only
 //! - `fd`: closing what is not kept, 0 to 2, higher numbers
 //! - `fork`: new processes and their end
-//! - `identity`: users, groups, capabilities
+//! - `identity`: capabilities
 //! - `image`: the running executable: constructors, arguments, title
 //! - `keeper`: the processes around a PID namespace
+//! - `leaked`: values that are published and never freed
 //! - `limits`: resources and priorities
 //! - `memory`: sealed memory, copied or mapped
 //! - `namespace`: namespaces of this process
@@ -27,6 +28,7 @@
 //! - `poll`: waiting with a deadline
 //! - `profile`: coverage counters
 //! - `signal`: masks, dispositions, the parent-death signal
+//! - `single`: whether this is the only thread
 //! - `socket`: messages with descriptors, whole or an error
 //! - `spawn`: this executable once more
 //! - `stale`: numbers that code before `main` knows, taken by nothing
@@ -64,6 +66,7 @@ pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod image;
 pub(crate) mod keeper;
+pub(crate) mod leaked;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod namespace;
@@ -74,6 +77,7 @@ pub(crate) mod place;
 pub(crate) mod poll;
 pub(crate) mod profile;
 pub(crate) mod signal;
+pub(crate) mod single;
 pub(crate) mod socket;
 #[cfg(feature = "exec")]
 pub(crate) mod spawn;
@@ -87,11 +91,4 @@ fn check<T: PartialOrd + From<i8>>(result: T) -> io::Result<T> {
         return Err(io::Error::last_os_error());
     }
     Ok(result)
-}
-
-/// What a pointer that was published by a leaked `Box` points to.
-pub(crate) fn shared<T: Sync>(pointer: *mut T) -> Option<&'static T> {
-    // SAFETY: the callers publish null or a pointer to a leaked box, which is
-    // never freed or written through.
-    unsafe { pointer.as_ref() }
 }

@@ -39,7 +39,7 @@ pub(crate) fn enter_user(maps: &Maps) -> io::Result<()> {
     let own = open_dir("/proc/self".as_ref())?;
     let (mut wait, mut go) = pipe()?;
     let helper = match fork::fork()? {
-        Side::Child => {
+        Side::Child(_) => {
             drop(go);
             // The end says that there is nothing to write to.
             let result = match wait.read(&mut [0]) {

@@ -57,7 +57,7 @@ pub(crate) fn kill_group(leader: BorrowedFd<'_>, id: u32) -> io::Result<()> {
 
 /// By its number, which is the group's as long as the leader lives.
 fn kill_group_of(leader: BorrowedFd<'_>, id: u32) -> io::Result<()> {
-    let [ended] = poll([Want::Read(leader)], Deadline::after(Duration::ZERO))?;
+    let [ended] = poll([Want::Read(leader)], Deadline::NOW)?;
     if ended {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,

@@ -1,4 +1,4 @@
-//! Where a process stands: session, group, terminal, cgroup, root directory.
+//! Where processes stand: session, group, terminal, cgroup, root directory.
 
 use std::{
     ffi::{CStr, CString},
@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+        unix::fs::OpenOptionsExt,
     },
     path::Path,
     ptr,
@@ -24,12 +24,6 @@ use nix::{
 
 use super::check;
 
-/// `setsid(2)`.
-pub(crate) fn session() -> io::Result<()> {
-    nix::unistd::setsid()?;
-    Ok(())
-}
-
 /// The process group of this process, if that is not the other's.
 pub(crate) fn group_unlike(other: i32) -> Option<i32> {
     let own = nix::unistd::getpgrp();
@@ -43,25 +37,11 @@ pub(crate) fn shares_session(other: i32) -> io::Result<bool> {
     Ok(its == nix::unistd::getsid(None)?)
 }
 
-/// `setpgid(2)` of this process; 0 is a group of its own.
-pub(crate) fn process_group(group: i32) -> io::Result<()> {
-    Ok(nix::unistd::setpgid(
-        Pid::from_raw(0),
-        Pid::from_raw(group),
-    )?)
-}
-
 /// `TIOCSCTTY`: for the leader of a session that has no terminal.
 pub(crate) fn controlling_terminal(terminal: &OwnedFd) -> io::Result<()> {
     // SAFETY: the request takes a number and touches no memory.
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY as _, 0) })?;
     Ok(())
-}
-
-/// `chroot(2)`, and its directory.
-pub(crate) fn chroot(path: &[u8]) -> io::Result<()> {
-    nix::unistd::chroot(Path::new(std::ffi::OsStr::from_bytes(path)))?;
-    Ok(nix::unistd::chdir("/")?)
 }
 
 /// `pivot_root(2)`, in a mount namespace of its own: the new root is mounted on

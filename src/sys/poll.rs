@@ -13,19 +13,30 @@ use super::check;
 
 /// A point in time (monotonic) up to which something may wait, or never.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
+pub(crate) struct Deadline(Point);
+
+/// The earlier stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Point {
+    Now,
+    At(Instant),
+    Never,
+}
 
 impl Deadline {
+    /// It has passed: looks once, without a wait.
+    pub(crate) const NOW: Self = Self(Point::Now);
+
     /// No limit.
-    pub(crate) const NEVER: Self = Self(None);
+    pub(crate) const NEVER: Self = Self(Point::Never);
 
     /// This long from now; a time that cannot be represented is no limit.
     pub(crate) fn after(duration: Duration) -> Self {
-        Self(Instant::now().checked_add(duration))
+        Self::at(Instant::now().checked_add(duration))
     }
 
     pub(crate) fn at(instant: Option<Instant>) -> Self {
-        Self(instant)
+        Self(instant.map_or(Point::Never, Point::At))
     }
 
     /// The earlier of this and `duration` from now.
@@ -35,20 +46,24 @@ impl Deadline {
 
     /// The earlier of two.
     pub(crate) fn or(self, other: Self) -> Self {
-        match (self.0, other.0) {
-            (Some(a), Some(b)) => Self(Some(a.min(b))),
-            (a, b) => Self(a.or(b)),
-        }
+        Self(self.0.min(other.0))
     }
 
     /// What is left; `None` is no limit.
     pub(crate) fn remaining(self) -> Option<Duration> {
-        self.0
-            .map(|at| at.saturating_duration_since(Instant::now()))
+        match self.0 {
+            Point::Now => Some(Duration::ZERO),
+            Point::At(at) => Some(at.saturating_duration_since(Instant::now())),
+            Point::Never => None,
+        }
     }
 
     pub(crate) fn passed(self) -> bool {
-        self.0.is_some_and(|at| at <= Instant::now())
+        match self.0 {
+            Point::Now => true,
+            Point::At(at) => at <= Instant::now(),
+            Point::Never => false,
+        }
     }
 }
 
@@ -191,6 +206,18 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::*;
+
+    #[test]
+    fn the_earlier_of_two_deadlines_counts() {
+        let later = Deadline::after(Duration::from_secs(9));
+        for (a, b) in [(Deadline::NOW, later), (later, Deadline::NOW)] {
+            assert!(a.or(b).passed());
+        }
+        assert!(later.or(Deadline::NEVER).remaining().is_some());
+        assert!(!later.passed() && !Deadline::NEVER.passed());
+        assert_eq!(Deadline::NOW.remaining(), Some(Duration::ZERO));
+        assert_eq!(Deadline::NEVER.remaining(), None);
+    }
 
     #[test]
     fn select_says_what_poll_says() {

@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
-use super::check;
+use super::{check, fork};
 
 /// Blocks every signal in the calling thread.
 pub(crate) fn block_all() {
@@ -291,6 +291,16 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
     // SAFETY: the option takes a number and touches no memory.
     check(unsafe { libc::syscall(libc::SYS_prctl, option, signal) })?;
     Ok(())
+}
+
+/// [`die_with_parent`], where that is this process; ends where it has died before its
+/// death could be a signal.
+pub(crate) fn stay_with(parent: i32) -> io::Result<()> {
+    let tied = die_with_parent();
+    if fork::parent() != parent {
+        fork::exit(0);
+    }
+    tied
 }
 
 /// Takes [`die_with_parent`] back.

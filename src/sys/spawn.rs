@@ -162,11 +162,13 @@ pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'st
     if number < 3 {
         return Ok(None);
     }
-    let socket = match super::fd::lend(number) {
-        Ok(socket) => socket,
+    match super::fd::check_open(number) {
         Err(error) if error.raw_os_error() == Some(libc::EBADF) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+        open => open?,
+    }
+    // SAFETY: it is open. It came through the exec, or a constructor has opened
+    // it and is over: before `main` nobody closes it.
+    let socket = unsafe { BorrowedFd::borrow_raw(number) };
     match getsockopt(&socket, sockopt::SockType) {
         Ok(SockType::SeqPacket) => {}
         Ok(_) | Err(Errno::ENOTSOCK) => return Ok(None),

@@ -29,7 +29,7 @@ pub(crate) const EXITS: u8 = 37;
 pub(crate) const IN_MEMORY: u8 = 1;
 pub(crate) const IN_CARRIER: u8 = 2;
 
-/// The first bytes of a frame, as `src/wire/frame.rs` has them.
+/// The first bytes of a frame, as `src/wire/frame/head.rs` has them.
 pub(crate) fn head(kind: u8, flags: u8, fds: u32, number: u64, length: u64) -> Vec<u8> {
     let mut bytes = b"zyg1".to_vec();
     bytes.extend([kind, flags]);

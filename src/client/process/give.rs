@@ -2,10 +2,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::{Process, started::lost};
+use super::Process;
 use crate::{
     client::{
-        peer::{Answer, Peer, Waited, gone},
+        birth::Birth,
+        line::{Answer, Waited},
+        peer::{Peer, gone},
         template,
     },
     codec::Hand,
@@ -77,19 +79,20 @@ impl<S> Process<S> {
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         // Before its socket leaves: this program may end at once, and others
         // with it.
-        peer.mark_told();
-        peer.send(Head::new(Kind::Give, 0), &[], &[], deadline)
-            .map_err(|trouble| lost(peer, trouble, "giving a process away", deadline))?;
+        peer.life.has_told();
+        peer.line
+            .send(Head::new(Kind::Give, 0), &[], &[], deadline)
+            .map_err(|trouble| peer.lost(trouble, "giving a process away", deadline))?;
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => {}
-            Waited::Got(Answer::Failed(failure)) => return Err(failure.into_error()),
+            Waited::Got(Answer::Failed(failure)) => return Err(failure),
             Waited::TimedOut => {
                 let text = "the process did not answer before the deadline and is not given away";
                 return Err(Error::timeout(text));
             }
             _ => return Err(gone()),
         }
-        let fd = peer.socket().try_clone_to_owned();
+        let fd = peer.line.socket.as_fd().try_clone_to_owned();
         let fd = fd.map_err(|error| Error::os("duplicating a process's socket failed", error))?;
         // Not ended: somebody else has it.
         drop(self.lease.release());
@@ -109,7 +112,7 @@ impl<S> Process<S> {
     /// The descriptor is not a process's; the process is gone or does not
     /// answer.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
-        let peer = Peer::new(fd, None);
+        let peer = Peer::new(fd, Birth::Given);
         let deadline = Deadline::after(template::PATIENCE);
         peer.introduce(NEW_OWNER, deadline)?;
         peer.hello(deadline)?;

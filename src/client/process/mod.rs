@@ -1,27 +1,18 @@
 //! `Process`: a process that has not been told yet what to run.
 
 mod give;
+mod launch;
+mod lend;
 mod preload;
 mod raw;
-pub(crate) mod settings;
+mod run;
 mod started;
 
-use std::{collections::VecDeque, fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use self::started::Started;
-use super::{peer::Peer, template, worker::Worker};
-use crate::{
-    error::Result,
-    settings::Settings,
-    sys::poll::Deadline,
-    task::{Anywhere, RunsIn, Task},
-    wire::frame::TELL_READY,
-};
-
-/// So many tasks are on their way before [`Process::run_all`] waits for the first.
-/// Each lends three descriptors, and of those that nobody has received yet a user
-/// may have only so many.
-const AHEAD: usize = 32;
+pub(crate) use self::lend::lend;
+use super::{peer::Peer, template};
+use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 
 /// A process that waits to be told what to run.
 ///
@@ -59,7 +50,7 @@ const AHEAD: usize = 32;
 pub struct Process<S = ()> {
     lease: Lease,
     patience: Option<Duration>,
-    settings: Settings,
+    pub(crate) settings: Settings,
     state: PhantomData<fn() -> S>,
 }
 
@@ -84,9 +75,7 @@ impl Lease {
         if peer.origin().is_some() {
             return Ok(self);
         }
-        let fork = peer.fork_now(deadline)?;
-        fork.limit_stock(peer.stock_limit());
-        Ok(Self(Some(fork)))
+        peer.fork_now(deadline).map(|fork| Self(Some(fork)))
     }
 
     fn release(mut self) -> Arc<Peer> {
@@ -122,6 +111,16 @@ impl Process<()> {
             template.fork_living(Deadline::after(template::PATIENCE))
         })
         .map(Self::from_peer)
+    }
+
+    /// A fork of the default template, with these settings.
+    pub(crate) fn made_of(settings: Settings, patience: Option<Duration>) -> Result<Self> {
+        let peer = template::with_default(Self::fork_of)?;
+        Ok(Self {
+            settings,
+            patience,
+            ..Self::from_peer(peer)
+        })
     }
 
     fn fork_of(template: &Arc<Peer>) -> Result<Arc<Peer>> {
@@ -160,15 +159,6 @@ impl Process<()> {
         let process = image.fork_now(Deadline::after(template::PATIENCE))?;
         image.end();
         Ok(Self::from_peer(process))
-    }
-
-    #[doc(hidden)]
-    pub fn __spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
-        let load = task.load();
-        load.check()?;
-        let process = template::with_default(Self::fork_of);
-        let process = process.map_err(|error| error.with_entry(load.entry.path()))?;
-        Self::from_peer(process).run(task)
     }
 }
 
@@ -268,89 +258,11 @@ impl<S> Process<S> {
         Ok(self.child(peer))
     }
 
-    /// [`fork`](Self::fork) for what is run at once.
-    fn fork_to_run(&self) -> Result<Self> {
-        let peer = self.peer().fork(self.until(template::PATIENCE))?;
-        Ok(self.child(peer))
-    }
-
     fn child(&self, peer: Arc<Peer>) -> Self {
         let mut process = Self::from_peer(peer);
         process.patience = self.patience;
-        process.peer().limit_stock(self.peer().stock_limit());
         process.settings = self.settings.clone();
         process
-    }
-
-    /// Runs a task in this process, which becomes its worker.
-    ///
-    /// Returns when the worker exists, not when it has ended. The task is not
-    /// used up: clone it to run it again.
-    ///
-    /// # Errors
-    ///
-    /// The arguments could not be encoded; the process could not be forked, or
-    /// the template died ([`is_template_gone`](crate::Error::is_template_gone)); the
-    /// deadline passed. In all these cases no code of the entry has run
-    /// ([`is_unstarted`](crate::Error::is_unstarted)).
-    pub fn run<R, K: RunsIn<S>>(self, task: Task<R, K>) -> Result<Worker<R>> {
-        let deadline = self.until(template::PATIENCE);
-        let started = self.start(task.load(), &[], TELL_READY, deadline)?;
-        started.begin(&task, &[], deadline)
-    }
-
-    /// Runs a task that executes another program. Returns when it has.
-    pub(crate) fn execute(self, task: &Task<()>) -> Result<Worker<()>> {
-        let deadline = self.until(template::PATIENCE);
-        let started = self.start(task.load(), &[], 0, deadline)?;
-        started.begin_program(task, &[], deadline)
-    }
-
-    #[doc(hidden)]
-    pub fn __spawn_on<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Result<Worker<R>> {
-        task.load().check()?;
-        self.fork_to_run()?.run(task)
-    }
-
-    /// Runs each task in a fork of this process: 32 are asked for before the first
-    /// is waited for. One result for each task, in order.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// #[zygote::entry]
-    /// fn square(n: u32) -> u32 {
-    ///     n * n
-    /// }
-    ///
-    /// let process = zygote::Process::new()?;
-    /// let mut sum = 0;
-    /// for worker in process.run_all((1..=10).map(square::task)) {
-    ///     sum += worker?.join()?;
-    /// }
-    /// assert_eq!(sum, 385);
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn run_all<R, K: RunsIn<S>>(
-        &self,
-        tasks: impl IntoIterator<Item = Task<R, K>>,
-    ) -> Vec<Result<Worker<R>>> {
-        let deadline = self.until(template::PATIENCE);
-        let mut asked = VecDeque::with_capacity(AHEAD);
-        let mut workers = Vec::new();
-        let begin =
-            |(task, started): (Task<R, K>, Result<Started>)| started?.begin(&task, &[], deadline);
-        for task in tasks {
-            if asked.len() == AHEAD {
-                workers.extend(asked.pop_front().map(begin));
-            }
-            let process = self.fork_to_run();
-            let started =
-                process.and_then(|process| process.start(task.load(), &[], TELL_READY, deadline));
-            asked.push_back((task, started));
-        }
-        workers.extend(asked.into_iter().map(begin));
-        workers
     }
 }
 

@@ -2,15 +2,12 @@
 
 use std::{marker::PhantomData, os::fd::AsFd, time::Duration};
 
-use super::{
-    Lease, Process,
-    settings::lend,
-    started::{lost, send_load},
-};
+use super::{Lease, Process, lend::lend, started::send_load};
 use crate::{
     client::{
-        peer::{Answer, Waited, gone},
-        template, worker,
+        line::{Answer, Waited},
+        peer::gone,
+        template,
     },
     error::{Error, Kind as ErrorKind, Result},
     settings::Settings,
@@ -92,7 +89,7 @@ impl Lease {
     fn load(&self, load: &Load, deadline: Deadline) -> Result<()> {
         let peer = self.peer();
         peer.discard_stock();
-        peer.mark_told();
+        peer.life.has_told();
         // Settings are a worker's.
         let (streams, lent) = lend(&Settings::default());
         send_load(
@@ -102,11 +99,11 @@ impl Lease {
             &lent,
             deadline,
         )
-        .map_err(|trouble| lost(peer, trouble, "sending a preload", deadline))?;
+        .map_err(|trouble| peer.lost(trouble, "sending a preload", deadline))?;
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => Ok(()),
-            Waited::Got(Answer::Failed(failure)) => Err(failure.into_error()),
+            Waited::Got(Answer::Failed(failure)) => Err(failure),
             Waited::Got(Answer::Value { .. }) => Err(Error::new(
                 ErrorKind::Protocol,
                 "a result came for a preload",
@@ -118,10 +115,8 @@ impl Lease {
                 ))
             }
             Waited::Closed(_) | Waited::Watched => {
-                let exit = worker::exit_of(peer, Deadline::after(template::PATIENCE))?;
-                Err(exit.map_or_else(gone, |exit| {
-                    worker::without_result(exit, "the preload", peer)
-                }))
+                let exit = peer.exit(Deadline::after(template::PATIENCE))?;
+                Err(exit.map_or_else(gone, |exit| peer.without_result(exit, "the preload")))
             }
         }
     }

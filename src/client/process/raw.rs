@@ -5,13 +5,13 @@ use std::os::{
     unix::net::UnixStream,
 };
 
-use super::{Process, started::lost};
+use super::{Process, started::Until};
 use crate::{
     client::{template, worker::Worker},
     error::{Error, Result},
     registry,
     task::{Anywhere, Task},
-    wire::frame::{Head, Kind, TELL_READY},
+    wire::frame::{Head, Kind},
 };
 
 impl<S> Process<S> {
@@ -59,7 +59,7 @@ impl<S> Process<S> {
         let task: Task<(), Anywhere> = Task::new(entry, |_| Ok(()), |_| Ok(()));
         let deadline = self.until(template::PATIENCE);
         let more = [far.as_fd()];
-        let started = self.start(task.load(), &more, TELL_READY, deadline)?;
+        let started = self.start(task.load(), &more, Until::Ready, deadline)?;
         Ok((started.begin(&task, &more, deadline)?, near))
     }
 
@@ -87,10 +87,11 @@ impl<S> Process<S> {
         peer.check_epoch()?;
         // What waits in stock was forked without it.
         peer.discard_stock();
-        peer.mark_told();
+        peer.life.has_told();
         let deadline = self.until(template::PATIENCE);
-        peer.send(Head::new(kind, 0), body, fds, deadline)
-            .map_err(|trouble| lost(peer, trouble, "sending a raw argument", deadline))?;
+        peer.line
+            .send(Head::new(kind, 0), body, fds, deadline)
+            .map_err(|trouble| peer.lost(trouble, "sending a raw argument", deadline))?;
         Ok(self)
     }
 }

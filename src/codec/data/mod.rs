@@ -7,10 +7,9 @@
 //!
 //! Numbers are little endian, form and shapes are postcard's.
 //!
-//! serde has no place for descriptors. While a value is encoded or decoded they
-//! are in a basket of the thread, and an [`Fd`] in the value is its number
-//! there. Each one can be taken out once; what nobody takes is closed.
+//! Descriptors travel beside the bytes, see [`basket`].
 
+mod basket;
 mod fault;
 mod read;
 mod shape;
@@ -20,79 +19,23 @@ mod zoo;
 
 use std::{
     any::{Any, type_name},
-    cell::RefCell,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::OwnedFd,
 };
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{DeserializeOwned, Error as _},
-    ser::Error as _,
-};
+use serde::{Serialize, de::DeserializeOwned};
 
+pub(super) use self::basket::rehearse;
 use self::{
+    basket::{Active, number_of},
     fault::Fault,
     read::Reader,
     shape::{Form, Shape},
     write::Writer,
 };
-use super::Fd;
 use crate::{
-    bytes::Bytes,
     error::{Error, Result},
     parcel::{Decoder, Encoder},
 };
-
-thread_local! {
-    static BASKET: RefCell<Option<Basket>> = const { RefCell::new(None) };
-}
-
-pub(super) fn rehearse() {
-    BASKET.set(None);
-}
-
-/// The descriptors of the value that is on its way.
-struct Basket {
-    filling: bool,
-    fds: Vec<Option<OwnedFd>>,
-    /// What went wrong with a descriptor: serde's errors are only text.
-    failure: Option<Error>,
-}
-
-/// While it lives, the thread has a basket. A `Serialize` of the user's may
-/// encode another value, or panic: the basket before comes back either way.
-struct Active {
-    before: Option<Basket>,
-}
-
-impl Active {
-    fn new(filling: bool, fds: Vec<Option<OwnedFd>>) -> Self {
-        let basket = Basket {
-            filling,
-            fds,
-            failure: None,
-        };
-        Self {
-            before: BASKET.replace(Some(basket)),
-        }
-    }
-
-    /// What is in the basket at the end; an error if the work failed.
-    fn finish<T, R>(self, done: Result<R, Fault>) -> Result<(R, Vec<Option<OwnedFd>>)> {
-        let basket = BASKET.take();
-        let (fds, failure) = basket.map_or_else(Default::default, |it| (it.fds, it.failure));
-        match done {
-            Ok(done) => Ok((done, fds)),
-            Err(error) => Err(failure.unwrap_or_else(|| error.into_error::<T>())),
-        }
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        BASKET.set(self.before.take());
-    }
-}
 
 /// How much stands before the value.
 const HEAD: usize = 4 + 8;
@@ -120,10 +63,6 @@ fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<u64, Fault> {
     let length = (out.len() - before) as u64;
     *out = postcard::to_extend(&made_of, std::mem::take(out))?;
     Ok(length)
-}
-
-fn number_of(fds: &[Option<OwnedFd>]) -> Result<u32> {
-    u32::try_from(fds.len()).map_err(|_| Error::invalid("more descriptors than a process can have"))
 }
 
 /// Takes what [`encode_serde`] put.
@@ -188,87 +127,16 @@ pub(crate) fn decode_any<T: DeserializeOwned + 'static>(
     Ok(value)
 }
 
-/// Its duplicate goes into the basket, and its number there into the data.
-impl<T: AsFd> Serialize for Fd<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        put(self.0.as_fd(), serializer)
-    }
-}
-
-impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        take(deserializer, |fd| Ok(Self(fd.into())))
-    }
-}
-
-/// As a [`Fd`].
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        put(self.as_fd(), serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        take(deserializer, Self::try_from)
-    }
-}
-
-/// Puts a duplicate into the basket, and its number there into the data.
-fn put<S: Serializer>(fd: BorrowedFd<'_>, serializer: S) -> Result<S::Ok, S::Error> {
-    let copy = fd.try_clone_to_owned();
-    let number = in_basket(true, |fds| {
-        let number = number_of(fds)?;
-        fds.push(Some(copy.map_err(|error| {
-            Error::os("duplicating a descriptor to send it failed", error)
-        })?));
-        Ok(number)
-    });
-    serializer.serialize_u32(number.map_err(S::Error::custom)?)
-}
-
-/// Takes the descriptor of that number out of the basket, as what it is.
-fn take<'de, T, D: Deserializer<'de>>(
-    deserializer: D,
-    what: impl FnOnce(OwnedFd) -> Result<T>,
-) -> Result<T, D::Error> {
-    let number = u32::deserialize(deserializer)?;
-    let value = in_basket(false, |fds| {
-        let fd = usize::try_from(number)
-            .ok()
-            .and_then(|number| fds.get_mut(number)?.take())
-            .ok_or_else(|| Error::invalid(format!("descriptor {number} did not arrive")))?;
-        what(fd)
-    });
-    value.map_err(D::Error::custom)
-}
-
-/// Does something with the thread's basket, if it has one of this kind.
-fn in_basket<R>(
-    filling: bool,
-    act: impl FnOnce(&mut Vec<Option<OwnedFd>>) -> Result<R>,
-) -> Result<R> {
-    BASKET.with_borrow_mut(|basket| match basket {
-        Some(basket) if basket.filling == filling => {
-            act(&mut basket.fds).inspect_err(|error| basket.failure = Some(error.clone()))
-        }
-        _ => Err(Error::invalid(
-            "a `zygote::Fd` or `zygote::Bytes` can be serialized only by zygote, on its way to \
-             another process",
-        )),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         fs::File,
         io::{Read, Write},
         os::unix::net::UnixStream,
-        panic,
     };
 
     use super::*;
+    use crate::{Fd, bytes::Bytes};
 
     #[derive(Serialize, serde::Deserialize)]
     struct Job {
@@ -375,29 +243,6 @@ mod tests {
         let error = decode_serde::<Bytes>(&mut decoder(encoded(&file))).unwrap_err();
         assert!(error.is_invalid(), "{error}");
         assert!(error.to_string().contains("not shared memory"), "{error}");
-    }
-
-    /// Encodes another value while it is encoded, or panics.
-    struct Odd<'a>(&'a Fd<UnixStream>, bool);
-
-    impl Serialize for Odd<'_> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            assert!(self.1, "odd");
-            assert_eq!(encoded(self.0).fds.len(), 1);
-            self.0.serialize(serializer)
-        }
-    }
-
-    #[test]
-    fn the_basket_comes_back_after_another_value_and_after_a_panic() {
-        let stream = Fd(pair().0);
-        assert_eq!(
-            encoded(&[Odd(&stream, true), Odd(&stream, true)]).fds.len(),
-            2
-        );
-        let caught = panic::catch_unwind(|| encoded(&Odd(&Fd(pair().0), false)).fds.len());
-        assert!(caught.is_err());
-        assert!(BASKET.with_borrow(Option::is_none));
     }
 
     #[test]

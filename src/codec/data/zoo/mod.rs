@@ -1,8 +1,10 @@
 //! What serde's attributes and hand-written code can do to a type: it comes back
 //! equal, or there is an error. Never is it another value.
 
+mod animals;
 mod attributes;
 mod by_hand;
+mod known;
 mod shapes;
 
 use std::fmt::Debug;

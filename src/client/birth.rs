@@ -1,0 +1,217 @@
+//! How a process came to be, and what is known of it before it speaks and after
+//! it has died. Pure.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU8, Ordering},
+};
+
+use crate::error::Error;
+
+/// How a process came to be. `P` is a process.
+#[derive(Debug)]
+pub(super) enum Birth<P> {
+    /// Before `main`. It is a child of this process, of this id, and may die before
+    /// it can say so.
+    Early(i32),
+    /// By executing this program as a template.
+    #[cfg_attr(
+        not(feature = "exec"),
+        expect(dead_code, reason = "nothing is executed without the feature")
+    )]
+    Executed,
+    /// As a copy of this program.
+    Copied,
+    /// It was given to this program, by its socket.
+    Given,
+    /// By another process, where it has this number. The other one's line stays open
+    /// as long as this one is asked about.
+    Forked {
+        by: P,
+        number: u64,
+        /// It was asked for before it was needed. Its `Hello` should be there.
+        is_spare: bool,
+    },
+}
+
+impl<P> Birth<P> {
+    /// The process that forked it, and its number there.
+    pub(super) fn origin(&self) -> Option<(&P, u64)> {
+        match self {
+            Self::Forked { by, number, .. } => Some((by, *number)),
+            _ => None,
+        }
+    }
+
+    /// Its id, of one that is a child of this process from the start.
+    pub(super) fn child(&self) -> Option<i32> {
+        match self {
+            Self::Early(child) => Some(*child),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_spare(&self) -> bool {
+        matches!(self, Self::Forked { is_spare: true, .. })
+    }
+
+    /// Whether it is a template that this program begins by itself, so that another
+    /// may take its place.
+    pub(super) fn is_default(&self) -> bool {
+        matches!(self, Self::Early(_) | Self::Executed)
+    }
+}
+
+/// What is known of a process apart from what it says.
+///
+/// ```text
+///  Untold ─ told ─▶ Told ──┐
+///    │  │                  ├─ found dead ─▶ Dead
+///    │  └──────────────────┘
+///    └─ given up, or found never to have been ─▶ never (beside the stage)
+/// ```
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    stage: AtomicU8,
+    never: OnceLock<Never>,
+}
+
+/// The stages of a life; it goes on and never back.
+#[repr(u8)]
+enum Stage {
+    /// It was told nothing, or only what any other can be told as well: a task.
+    /// Every life begins with it: it is 0.
+    Untold,
+    /// It was told something that another process would not know.
+    Told,
+    /// A child that it was just forking may hold its socket open for a moment, and
+    /// nobody reads there.
+    Dead,
+}
+
+/// There will be no `Hello`.
+#[derive(Debug)]
+struct Never {
+    why: Error,
+    /// It was found gone, and had never said a word: neither it nor this program
+    /// has decided that.
+    is_silent: bool,
+}
+
+impl Life {
+    pub(super) fn has_told(&self) {
+        self.go_on_to(Stage::Told);
+    }
+
+    pub(super) fn has_died(&self) {
+        self.go_on_to(Stage::Dead);
+    }
+
+    fn go_on_to(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::Relaxed);
+    }
+
+    fn stage(&self) -> u8 {
+        self.stage.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.stage() == Stage::Dead as u8
+    }
+
+    /// It will never say `Hello`. The first reason counts, which comes back.
+    pub(super) fn never(&self, why: Error, is_silent: bool) -> Error {
+        let never = self.never.get_or_init(|| Never { why, is_silent });
+        never.why.clone()
+    }
+
+    /// Why it will never say `Hello`, if that is known.
+    pub(super) fn why_never(&self) -> Option<&Error> {
+        self.never.get().map(|never| &never.why)
+    }
+
+    /// Whether another is as good as this one, as long as this one has said nothing.
+    pub(super) fn is_untold(&self) -> bool {
+        self.stage() == Stage::Untold as u8
+    }
+
+    /// Whether it is certain that it ran nothing, and nothing but its being gone
+    /// speaks against another in its place.
+    pub(super) fn has_vanished(&self) -> bool {
+        self.is_untold() && self.never.get().is_some_and(|never| never.is_silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &'static str) -> Error {
+        Error::invalid(text)
+    }
+
+    #[test]
+    fn only_a_fork_has_an_origin_and_only_the_early_one_a_number_here() {
+        let births = [
+            (Birth::<&str>::Early(7), None, Some(7), true),
+            (Birth::Executed, None, None, true),
+            (Birth::Copied, None, None, false),
+            (Birth::Given, None, None, false),
+        ];
+        for (birth, origin, child, is_default) in births {
+            assert_eq!((birth.origin(), birth.child()), (origin, child));
+            assert_eq!((birth.is_default(), birth.is_spare()), (is_default, false));
+        }
+        for is_spare in [false, true] {
+            let fork = Birth::Forked {
+                by: "it",
+                number: 3,
+                is_spare,
+            };
+            assert_eq!((fork.origin(), fork.child()), (Some((&"it", 3)), None));
+            assert_eq!((fork.is_default(), fork.is_spare()), (false, is_spare));
+        }
+    }
+
+    #[test]
+    fn a_life_goes_on_and_never_back() {
+        let life = Life::default();
+        assert!(life.is_untold() && !life.is_dead());
+        life.has_told();
+        assert!(!life.is_untold() && !life.is_dead());
+        life.has_died();
+        assert!(life.is_dead());
+        life.has_told();
+        assert!(life.is_dead(), "it stays so");
+        let untold = Life::default();
+        untold.has_died();
+        assert!(untold.is_dead() && !untold.is_untold());
+    }
+
+    #[test]
+    fn one_that_is_gone_without_a_word_is_replaced_unless_it_knew_something() {
+        let life = Life::default();
+        assert!(!life.has_vanished(), "it may be there");
+        life.never(error("gone"), true);
+        assert!(life.has_vanished());
+        life.has_told();
+        assert!(!life.has_vanished());
+    }
+
+    #[test]
+    fn one_that_was_given_up_or_said_why_is_not_replaced() {
+        let life = Life::default();
+        life.never(error("given up"), false);
+        assert!(!life.has_vanished());
+    }
+
+    #[test]
+    fn the_first_reason_counts() {
+        let life = Life::default();
+        assert!(life.why_never().is_none());
+        life.never(error("first"), false);
+        assert_eq!(life.never(error("second"), true).message(), "first");
+        assert_eq!(life.why_never().map(Error::message), Some("first"));
+        assert!(!life.has_vanished());
+    }
+}

@@ -1,0 +1,408 @@
+//! A line: one socket, frames in and out. It knows no process.
+
+mod children;
+mod inbox;
+mod turn;
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+pub(super) use self::inbox::{Answer, Closed, Hello, Inbox, ONLY};
+use self::turn::{Over, Turn, Wait};
+use super::sync::lock;
+use crate::{
+    error::{Error, Result},
+    sys::{
+        ours::Ours,
+        poll::{Deadline, Want, poll},
+        socket,
+    },
+    wire::{
+        frame::{Frame, Head},
+        link::{self, Trouble},
+    },
+};
+
+/// One socket, and what has arrived on it.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) socket: Ours,
+    /// The first word of the process at the other end. Beside the inbox, so that it
+    /// is read without a lock.
+    pub(super) hello: OnceLock<Hello>,
+    held: Mutex<Held>,
+    /// Signalled when the thread that reads stops reading.
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    inbox: Inbox,
+    turn: Turn,
+}
+
+/// How a wait ended.
+#[derive(Debug, PartialEq)]
+pub(super) enum Waited<T> {
+    Got(T),
+    Closed(Closed),
+    /// The other descriptor is ready.
+    Watched,
+    TimedOut,
+}
+
+/// Speaking.
+impl Line {
+    pub(super) fn new(socket: Ours) -> Self {
+        Self {
+            socket,
+            hello: OnceLock::new(),
+            held: Mutex::default(),
+            arrived: Condvar::new(),
+        }
+    }
+
+    /// The socket, to read from or to write to. One that the program has closed is
+    /// as good as closed at the other end: the number may be the program's by now.
+    pub(super) fn open(&self) -> Result<BorrowedFd<'_>, Trouble> {
+        self.socket.still().ok_or(Trouble::Closed { unread: false })
+    }
+
+    /// Sends one frame, waiting for room up to the deadline.
+    pub(super) fn send(
+        &self,
+        head: Head,
+        body: &[&[u8]],
+        fds: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<(), Trouble> {
+        link::send_until(self.open()?, head, body, fds, deadline)
+    }
+
+    /// Sends without waiting. An end that cannot be told has no use for it.
+    pub(super) fn tell(&self, head: Head, body: &[u8]) {
+        if let Ok(socket) = self.open() {
+            let _ = link::send(socket, head, &[body], &[], false);
+        }
+    }
+
+    /// Takes no word from here on but those that have arrived. The other end
+    /// notices when it says one.
+    pub(super) fn refuse_more(&self) {
+        if let Ok(socket) = self.open() {
+            socket::refuse_more(socket);
+        }
+    }
+}
+
+/// Listening.
+impl Line {
+    /// What has arrived by now.
+    pub(super) fn with_inbox<T>(&self, act: impl FnOnce(&mut Inbox) -> T) -> T {
+        act(&mut lock(&self.held).inbox)
+    }
+
+    /// How the socket has ended, if it has.
+    pub(super) fn closed(&self) -> Option<Closed> {
+        self.with_inbox(|inbox| inbox.closed)
+    }
+
+    /// Waits until `pick` finds what it looks for among what has arrived, the
+    /// socket ends, or `watch` is ready. One thread reads at a time; the others are
+    /// woken when it stops.
+    pub(super) fn wait<T>(
+        &self,
+        deadline: Deadline,
+        watch: Option<BorrowedFd<'_>>,
+        pick: impl FnMut(&mut Inbox) -> Option<T>,
+    ) -> Result<Waited<T>> {
+        self.listen(deadline, |socket| receive(socket, watch, deadline), pick)
+    }
+
+    /// The same, for what is expected to be there: without waiting.
+    pub(super) fn look<T>(&self, pick: impl FnMut(&mut Inbox) -> Option<T>) -> Result<Waited<T>> {
+        let now = Deadline::after(Duration::ZERO);
+        self.listen(
+            now,
+            |socket| Ok((link::receive(socket, false), false)),
+            pick,
+        )
+    }
+
+    fn listen<T>(
+        &self,
+        deadline: Deadline,
+        receive: impl Fn(BorrowedFd<'_>) -> Result<(Result<Frame, Trouble>, bool)>,
+        mut pick: impl FnMut(&mut Inbox) -> Option<T>,
+    ) -> Result<Waited<T>> {
+        let mut wait = Wait::default();
+        let is_open = self.open().is_ok();
+        let mut held = lock(&self.held);
+        loop {
+            if let Some(end) = found(&mut held.inbox, &mut pick, is_open, &wait)? {
+                return Ok(end);
+            }
+            if !held.turn.take() {
+                held = self.sleep(held, deadline);
+                wait.has_slept(deadline.passed());
+                continue;
+            }
+            // No lock is held across a wait.
+            drop(held);
+            let received = receive(self.socket.as_fd());
+            held = lock(&self.held);
+            self.give_back(&mut held);
+            let (frame, watched) = received?;
+            let nothing = matches!(frame, Err(Trouble::Busy));
+            wait.has_read(nothing, watched, deadline.passed());
+            self.store(&mut held.inbox, frame);
+        }
+    }
+
+    /// Takes in what is there, so that it does not pile up, or is found without a
+    /// wait. Another thread that reads does the same.
+    pub(super) fn take_in(&self) {
+        let Ok(socket) = self.open() else {
+            return;
+        };
+        if !lock(&self.held).turn.take() {
+            return;
+        }
+        for _ in 0..turn::QUEUE {
+            let frame = link::receive(socket, false);
+            let is_last = frame.is_err();
+            // What fails now is tried again by the next that waits.
+            if !matches!(frame, Err(Trouble::Os(..))) {
+                self.store(&mut lock(&self.held).inbox, frame);
+            }
+            if is_last {
+                break;
+            }
+        }
+        self.give_back(&mut lock(&self.held));
+    }
+
+    /// Another thread reads: sleeps until it stops, or for a moment.
+    fn sleep<'held>(
+        &self,
+        mut held: MutexGuard<'held, Held>,
+        deadline: Deadline,
+    ) -> MutexGuard<'held, Held> {
+        let time = held.turn.sleep(deadline.remaining());
+        let woken = self.arrived.wait_timeout(held, time);
+        let mut held = woken.unwrap_or_else(PoisonError::into_inner).0;
+        held.turn.wake();
+        held
+    }
+
+    fn give_back(&self, held: &mut Held) {
+        if held.turn.give_back() {
+            self.arrived.notify_all();
+        }
+    }
+
+    fn store(&self, inbox: &mut Inbox, frame: Result<Frame, Trouble>) {
+        match frame {
+            Ok(frame) => inbox.put(frame, &self.hello),
+            Err(trouble) => {
+                // A reset is told once, before what the other end said before it
+                // closed: why there is no process, for example.
+                let is_reset = matches!(trouble, Trouble::Closed { unread: true });
+                while is_reset
+                    && !inbox.is_faulty()
+                    && let Ok(frame) = link::receive(self.socket.as_fd(), false)
+                {
+                    inbox.put(frame, &self.hello);
+                }
+                inbox.miss(trouble);
+            }
+        }
+    }
+}
+
+/// Whether a wait has come to its end, and to which. What has arrived comes first,
+/// so that a word which was said before the end is never lost.
+fn found<T>(
+    inbox: &mut Inbox,
+    pick: &mut impl FnMut(&mut Inbox) -> Option<T>,
+    is_open: bool,
+    wait: &Wait,
+) -> Result<Option<Waited<T>>> {
+    if let Some(found) = pick(inbox) {
+        return Ok(Some(Waited::Got(found)));
+    }
+    if let Some(error) = inbox.fault() {
+        return Err(error);
+    }
+    let closed = inbox
+        .closed
+        .or((!is_open).then_some(Closed { unread: false }));
+    Ok(closed.map(Waited::Closed).or(match wait.over() {
+        Some(Over::Watched) => Some(Waited::Watched),
+        Some(Over::TimedOut) => Some(Waited::TimedOut),
+        None => None,
+    }))
+}
+
+/// One frame, when it comes before the deadline and before `watch` is ready;
+/// whether `watch` is ready. A process says its last word before it ends, so what
+/// arrived is read also when its descriptor is the one that woke.
+fn receive(
+    socket: BorrowedFd<'_>,
+    watch: Option<BorrowedFd<'_>>,
+    deadline: Deadline,
+) -> Result<(Result<Frame, Trouble>, bool)> {
+    let watch = watch.map_or(Want::Nothing, Want::Read);
+    let [_, watched] = poll([Want::Read(socket), watch], deadline)
+        .map_err(|error| Error::os("poll for a process's answer failed", error))?;
+    Ok((link::receive(socket, false), watched))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::fd::OwnedFd, thread, time::Instant};
+
+    use super::*;
+    use crate::wire::frame::Kind;
+
+    const NEVER: Deadline = Deadline::NEVER;
+
+    fn line() -> (Line, OwnedFd) {
+        let (near, far) = socket::pair().unwrap();
+        (Line::new(near.into()), far)
+    }
+
+    fn say(far: &OwnedFd, kind: Kind, number: u64) {
+        link::send(far.as_fd(), Head::new(kind, number), &[], &[], false).unwrap();
+    }
+
+    fn ready(inbox: &mut Inbox) -> Option<()> {
+        inbox.is_ready.then_some(())
+    }
+
+    fn done(inbox: &mut Inbox) -> Option<()> {
+        inbox.take_answer(ONLY).map(drop)
+    }
+
+    #[test]
+    fn a_word_is_waited_for_and_others_are_kept_for_later() {
+        let (line, far) = line();
+        say(&far, Kind::Done, ONLY);
+        say(&far, Kind::Ready, 0);
+        assert_eq!(line.wait(NEVER, None, ready).unwrap(), Waited::Got(()));
+        assert_eq!(line.look(done).unwrap(), Waited::Got(()));
+        assert_eq!(line.look(done).unwrap(), Waited::TimedOut);
+    }
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard_first() {
+        let (line, far) = line();
+        say(&far, Kind::Ready, 0);
+        drop(far);
+        let (watch, _held) = socket::pair().unwrap();
+        drop(_held);
+        let wait = |pick: fn(&mut Inbox) -> Option<()>| {
+            line.wait(NEVER, Some(watch.as_fd()), pick).unwrap()
+        };
+        assert_eq!(wait(ready), Waited::Got(()));
+        assert_eq!(wait(done), Waited::Closed(Closed { unread: false }));
+    }
+
+    #[test]
+    fn an_end_with_something_unread_is_told_behind_the_last_word() {
+        let (line, far) = line();
+        line.tell(Head::new(Kind::Run, 0), &[]);
+        say(&far, Kind::Done, ONLY);
+        drop(far);
+        assert_eq!(line.wait(NEVER, None, done).unwrap(), Waited::Got(()));
+        let end = Waited::Closed(Closed { unread: true });
+        assert_eq!(line.wait(NEVER, None, done).unwrap(), end);
+        line.take_in();
+        assert_eq!(line.look(done).unwrap(), end, "a plain end follows");
+    }
+
+    #[test]
+    fn a_watched_descriptor_ends_a_wait_behind_what_has_arrived() {
+        let (line, far) = line();
+        let (watch, held) = socket::pair().unwrap();
+        drop(held);
+        say(&far, Kind::Detached, 0);
+        say(&far, Kind::Ready, 0);
+        let wait = || line.wait(NEVER, Some(watch.as_fd()), ready).unwrap();
+        assert_eq!(wait(), Waited::Got(()));
+        let never = |_: &mut Inbox| None::<()>;
+        let waited = line.wait(NEVER, Some(watch.as_fd()), never).unwrap();
+        assert_eq!(waited, Waited::Watched);
+    }
+
+    #[test]
+    fn what_is_taken_in_needs_no_wait() {
+        let (line, far) = line();
+        say(&far, Kind::Ready, 0);
+        say(&far, Kind::Done, ONLY);
+        line.take_in();
+        assert!(
+            line.with_inbox(|inbox| ready(inbox).and(done(inbox)))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_refused_word_cannot_be_said_and_one_that_was_said_is_there() {
+        let (line, far) = line();
+        say(&far, Kind::Ready, 0);
+        line.refuse_more();
+        let head = Head::new(Kind::Done, ONLY);
+        assert!(link::send(far.as_fd(), head, &[], &[], false).is_err());
+        assert_eq!(line.look(ready).unwrap(), Waited::Got(()));
+    }
+
+    #[test]
+    fn a_full_socket_is_busy_until_the_deadline() {
+        let (line, far) = line();
+        let (head, now) = (Head::new(Kind::Message, 0), Deadline::after(Duration::ZERO));
+        let full = (0..10_000).find_map(|_| line.send(head, &[&[7; 1000]], &[], now).err());
+        assert!(matches!(full, Some(Trouble::Busy)), "{full:?}");
+        let begun = Instant::now();
+        let soon = Deadline::after(Duration::from_millis(20));
+        let late = line.send(head, &[&[7; 1000]], &[], soon);
+        assert!(matches!(late, Err(Trouble::Busy)));
+        assert!(begun.elapsed() >= Duration::from_millis(20));
+        thread::scope(|scope| {
+            scope.spawn(|| line.send(head, &[&[7; 1000]], &[], NEVER).unwrap());
+            while link::receive(far.as_fd(), false).is_ok() {}
+        });
+    }
+
+    #[test]
+    fn what_one_thread_reads_another_finds() {
+        let (line, far) = line();
+        thread::scope(|scope| {
+            let waits = [ready, done].map(|pick| {
+                let line = &line;
+                scope.spawn(move || line.wait(NEVER, None, pick).unwrap())
+            });
+            // Both are there: one reads, one sleeps.
+            while lock(&line.held).turn.take() {
+                lock(&line.held).turn.give_back();
+                thread::yield_now();
+            }
+            say(&far, Kind::Done, ONLY);
+            say(&far, Kind::Ready, 0);
+            for wait in waits {
+                assert_eq!(wait.join().unwrap(), Waited::Got(()));
+            }
+        });
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_another_keeps_its_own_deadline() {
+        let (line, _far) = line();
+        assert!(lock(&line.held).turn.take(), "another reads");
+        let soon = Deadline::after(Duration::from_millis(5));
+        assert_eq!(line.wait(soon, None, ready).unwrap(), Waited::TimedOut);
+    }
+}

@@ -1,0 +1,154 @@
+//! How a process ended, and why it could not be told something.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use super::Peer;
+use crate::{
+    client::line::{Answer, Hello, Inbox, ONLY, Waited},
+    error::{Error, Kind as ErrorKind, Result},
+    exit::Exit,
+    sys::{
+        pidfd,
+        poll::{Deadline, Want, poll},
+    },
+    wire::{frame::Fate, link::Trouble},
+};
+
+/// How long a report, or a status, may take when the process has ended.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// How long a process may take to end that was killed.
+#[cfg(feature = "exec")]
+const LAST: Duration = Duration::from_secs(1);
+
+impl Hello {
+    /// Its pidfd, for what must not be done to another process.
+    pub(in crate::client) fn open_pidfd(&self) -> Result<BorrowedFd<'_>> {
+        self.pidfd.still().ok_or_else(|| {
+            Error::invalid(
+                "this program has closed the descriptors of the handle (`close_range`, \
+                 `closefrom`): what becomes of the process cannot be known",
+            )
+            .with_pid(self.pid)
+        })
+    }
+}
+
+impl Peer {
+    /// How it ended, once it has; `None` when the deadline passes first.
+    pub(in crate::client) fn exit(&self, deadline: Deadline) -> Result<Option<Exit>> {
+        let pidfd = self.hello(deadline)?.open_pidfd()?;
+        let [ended] = poll([Want::Read(pidfd)], deadline)
+            .map_err(|error| Error::os("poll for the exit of a process failed", error))?;
+        if !ended {
+            return Ok(None);
+        }
+        // A report is on its way by now, even for a wait that does not wait.
+        let deadline = match deadline.passed() {
+            true => Deadline::after(MOMENT),
+            false => deadline,
+        };
+        match self.fate(deadline) {
+            Ok(Some(Fate::Ended { status, rusage })) => {
+                Ok(Some(Exit::new(Some(status), Some(rusage))))
+            }
+            Ok(Some(Fate::Unborn { .. })) => Ok(Some(Exit::new(None, None))),
+            Ok(None) => Ok(None),
+            Err(error) if error.is_template_gone() => Ok(Some(Exit::new(status_of(pidfd), None))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The error for a process that ended without saying how it fared.
+    pub(in crate::client) fn without_result(&self, exit: Exit, who: &str) -> Error {
+        let kind = match exit.is_signal() {
+            // Its template did not report it: it died, and the process with it.
+            _ if exit.rusage().is_none() && self.origin().is_some() => ErrorKind::TemplateGone,
+            true => ErrorKind::Signal,
+            false => ErrorKind::Exit,
+        };
+        let text = match kind {
+            ErrorKind::TemplateGone => {
+                format!("the template is gone, and {who} {exit} before it gave a result")
+            }
+            _ => format!("{who} {exit} before it gave a result"),
+        };
+        Error::new(kind, text).with_exit(exit)
+    }
+
+    /// Waits until it has said that it is detached.
+    pub(in crate::client) fn detached(&self, deadline: Deadline) -> Result<Waited<()>> {
+        let watch = self.known().map(|hello| hello.pidfd.as_fd());
+        let is_detached = |inbox: &mut Inbox| inbox.is_detached.then_some(());
+        self.line.wait(deadline, watch, is_detached)
+    }
+
+    /// Why it could not be told something. Why it is not there is what its first
+    /// words, or their absence, or its last word say.
+    pub(in crate::client) fn lost(
+        &self,
+        trouble: Trouble,
+        tried: &str,
+        deadline: Deadline,
+    ) -> Error {
+        match trouble {
+            Trouble::Closed { .. } => match self.hello(deadline) {
+                Ok(_) => self.said_why().unwrap_or_else(|| {
+                    let text = format!("{tried}: the process is gone");
+                    Error::new(ErrorKind::TemplateGone, text)
+                }),
+                Err(error) => error,
+            },
+            other => other.into_error(tried),
+        }
+        .unstarted()
+    }
+
+    /// Why it has ended, if it or its template has said so.
+    fn said_why(&self) -> Option<Error> {
+        match self.line.look(|inbox| inbox.take_answer(ONLY)) {
+            Ok(Waited::Got(Answer::Failed(failure))) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// An executed program that has not become a template.
+#[cfg(feature = "exec")]
+impl Peer {
+    /// Whether something from here is unread, or was when it ended.
+    pub(in crate::client) fn has_unread(&self) -> bool {
+        let closed = self.line.closed().is_some_and(|closed| closed.unread);
+        closed || crate::sys::socket::has_unread(self.line.socket.as_fd())
+    }
+
+    /// Kills a template that was cloned from an executed program and has not said
+    /// its `Hello`; how it ended, where that is known.
+    pub(in crate::client) fn kill_born(&self) -> Option<Exit> {
+        let born = self.line.with_inbox(|inbox| inbox.born.take())?;
+        let _ = pidfd::signal(born.as_fd(), libc::SIGKILL);
+        pidfd::await_end(born.as_fd(), Deadline::after(LAST));
+        // A program that is the reaper of orphans has it as a child by now.
+        let status = pidfd::collect(born.as_fd())
+            .status()
+            .or_else(|| pidfd::exit_status(born.as_fd()));
+        Some(Exit::new(Some(status?), None))
+    }
+}
+
+/// The status of an ended process that no template reports: from the kernel,
+/// which has it once its new parent has waited for it.
+fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let until = Deadline::after(MOMENT);
+    loop {
+        let collected = pidfd::collect(pidfd).status();
+        let status = collected.or_else(|| pidfd::exit_status(pidfd));
+        if status.is_some() || until.passed() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

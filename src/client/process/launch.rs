@@ -1,0 +1,48 @@
+//! Starting a program without a process that was forked for it.
+
+use std::{os::fd::BorrowedFd, sync::Arc, time::Duration};
+
+use super::{
+    Process,
+    started::{Started, Until},
+};
+use crate::{
+    client::{launcher, peer::Peer, template, worker::Worker},
+    error::{Error, Result},
+    parcel::Encoder,
+    settings::{Ends, Settings},
+    sys::poll::Deadline,
+    task::Task,
+};
+
+impl Process {
+    /// Starts a program with these settings, which are plain, without a process
+    /// that was forked for it. Returns when it has been executed.
+    pub(crate) fn launch(
+        mut settings: Settings,
+        patience: Option<Duration>,
+        task: &Task<()>,
+        more: &[BorrowedFd<'_>],
+    ) -> Result<Worker<()>> {
+        let deadline = Deadline::after(patience.unwrap_or(template::PATIENCE));
+        let load = task.load();
+        load.check()?;
+        let ends = Ends::make(&mut settings)?;
+        let mut out = Encoder::default();
+        settings.encode(&mut out);
+        out.bytes.extend_from_slice(&load.bytes);
+        let fds: Vec<_> = settings.fds().chain(load.all_fds(more)).collect();
+        let start = |launcher: &Arc<Peer>| launcher.start_program(&out.bytes, &fds, deadline);
+        let peer = launcher::with(start)?;
+        let origin = peer.origin().cloned();
+        // It says that it is there, then closes its socket: one word to wait for.
+        peer.await_end(deadline);
+        let started = Started::new(peer, settings, ends, Until::Executed);
+        let result = started.begin(task, more, deadline);
+        if result.as_ref().is_err_and(Error::is_timeout) {
+            // It may stand before a file system that does not answer.
+            origin.inspect(launcher::give_up);
+        }
+        result
+    }
+}

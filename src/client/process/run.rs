@@ -1,0 +1,147 @@
+//! Running tasks: in a process itself, or in forks of it.
+
+use std::{collections::VecDeque, os::fd::BorrowedFd};
+
+use super::{
+    Lease, Process,
+    started::{Started, Until},
+};
+use crate::{
+    client::{template, worker::Worker},
+    error::{Error, Result},
+    settings::Settings,
+    sys::poll::Deadline,
+    task::{Anywhere, Load, RunsIn, Task},
+};
+
+/// So many tasks are on their way before [`Process::run_all`] waits for the first.
+/// Each lends three descriptors, and of those that nobody has received yet a user
+/// may have only so many.
+const AHEAD: usize = 32;
+
+impl Process<()> {
+    #[doc(hidden)]
+    pub fn __spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
+        let load = task.load();
+        load.check()?;
+        let peer = template::with_default(Self::fork_of);
+        let peer = peer.map_err(|error| error.with_entry(load.entry.path()))?;
+        let (lease, settings) = (Lease(Some(peer)), Settings::default());
+        let deadline = Deadline::after(template::PATIENCE);
+        Started::tell(lease, settings, load, &[], Until::Ready, deadline)?.begin(
+            &task,
+            &[],
+            deadline,
+        )
+    }
+}
+
+impl<S> Process<S> {
+    /// Runs a task in this process, which becomes its worker.
+    ///
+    /// Returns when the worker exists, not when it has ended. The task is not
+    /// used up: clone it to run it again.
+    ///
+    /// # Errors
+    ///
+    /// The arguments could not be encoded; the process could not be forked, or
+    /// the template died ([`is_template_gone`](crate::Error::is_template_gone)); the
+    /// deadline passed. In all these cases no code of the entry has run
+    /// ([`is_unstarted`](crate::Error::is_unstarted)).
+    pub fn run<R, K: RunsIn<S>>(self, task: Task<R, K>) -> Result<Worker<R>> {
+        let deadline = self.until(template::PATIENCE);
+        self.start(task.load(), &[], Until::Ready, deadline)?
+            .begin(&task, &[], deadline)
+    }
+
+    /// Runs a task that executes another program. Returns when it has.
+    pub(crate) fn execute(self, task: &Task<()>) -> Result<Worker<()>> {
+        let deadline = self.until(template::PATIENCE);
+        self.start(task.load(), &[], Until::Executed, deadline)?
+            .begin(task, &[], deadline)
+    }
+
+    #[doc(hidden)]
+    pub fn __spawn_on<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Result<Worker<R>> {
+        let deadline = self.until(template::PATIENCE);
+        self.start_fork(task.load(), deadline)?
+            .begin(&task, &[], deadline)
+    }
+
+    /// Runs each task in a fork of this process: 32 are asked for before the first
+    /// is waited for. One result for each task, in order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::entry]
+    /// fn square(n: u32) -> u32 {
+    ///     n * n
+    /// }
+    ///
+    /// let process = zygote::Process::new()?;
+    /// let mut sum = 0;
+    /// for worker in process.run_all((1..=10).map(square::task)) {
+    ///     sum += worker?.join()?;
+    /// }
+    /// assert_eq!(sum, 385);
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn run_all<R, K: RunsIn<S>>(
+        &self,
+        tasks: impl IntoIterator<Item = Task<R, K>>,
+    ) -> Vec<Result<Worker<R>>> {
+        let deadline = self.until(template::PATIENCE);
+        let mut asked = VecDeque::with_capacity(AHEAD);
+        let mut workers = Vec::new();
+        let begin =
+            |(task, started): (Task<R, K>, Result<Started>)| started?.begin(&task, &[], deadline);
+        for task in tasks {
+            if asked.len() == AHEAD {
+                workers.extend(asked.pop_front().map(begin));
+            }
+            let started = self.start_fork(task.load(), deadline);
+            asked.push_back((task, started));
+        }
+        workers.extend(asked.into_iter().map(begin));
+        workers
+    }
+    /// Tells a fork of this process to run a task.
+    fn start_fork(&self, load: &Load, deadline: Deadline) -> Result<Started> {
+        load.check()?;
+        let lease = Lease(Some(self.peer().fork(deadline)?));
+        let settings = self.settings.clone();
+        Started::tell(lease, settings, load, &[], Until::Ready, deadline)
+    }
+
+    /// Tells this process to run a task.
+    pub(super) fn start(
+        self,
+        load: &Load,
+        more: &[BorrowedFd<'_>],
+        until: Until,
+        deadline: Deadline,
+    ) -> Result<Started> {
+        load.check()?;
+        let lease = self
+            .lease
+            .without_children(deadline)
+            .map_err(|error| error.unstarted().with_entry(load.entry.path()))?;
+        Started::tell(lease, self.settings, load, more, until, deadline)
+    }
+}
+
+impl Lease {
+    /// The process that is told to run something, which has no children: nobody
+    /// would report or reap them.
+    fn without_children(self, deadline: Deadline) -> Result<Self> {
+        let peer = self.peer();
+        peer.check_epoch()?;
+        peer.discard_stock();
+        if peer.has_live_children() {
+            let text = "a process that has live workers cannot run an entry: fork it first";
+            return Err(Error::invalid(text));
+        }
+        self.worker(deadline)
+    }
+}

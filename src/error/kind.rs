@@ -1,0 +1,45 @@
+//! The kinds of error.
+
+use std::io;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Kind {
+    /// The entry or the preload panicked.
+    Panic,
+    /// The worker ended without a result and without a signal.
+    Exit,
+    /// The worker was killed by a signal before it gave a result.
+    Signal,
+    /// A deadline passed.
+    Timeout,
+    /// The caller asked for something that cannot be.
+    Invalid,
+    /// The template died.
+    TemplateGone,
+    /// The other end of a channel is gone.
+    Disconnected,
+    /// A preload returned an error.
+    Preload,
+    /// A setting of a process could not be applied.
+    Setting,
+    /// What arrived is not what this library sends.
+    Protocol,
+    /// A call of the operating system failed.
+    Os,
+    /// A hook returned an error or panicked.
+    Hook,
+}
+
+impl Kind {
+    /// The kind of an `io::Error` that says the same; `None` where there is none.
+    pub(super) fn as_io(self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Timeout => Some(io::ErrorKind::TimedOut),
+            Self::Invalid => Some(io::ErrorKind::InvalidInput),
+            Self::Protocol => Some(io::ErrorKind::InvalidData),
+            Self::Disconnected => Some(io::ErrorKind::BrokenPipe),
+            _ => None,
+        }
+    }
+}

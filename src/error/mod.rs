@@ -1,0 +1,395 @@
+//! The one error type.
+
+mod cause;
+mod kind;
+
+use std::{error, fmt, io, sync::Arc};
+
+use self::cause::Cause;
+pub(crate) use self::{cause::Source, kind::Kind};
+use crate::exit::Exit;
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a process could not be started, or what became of a task instead of its
+/// result.
+///
+/// The kind is private; ask with the `is_…` methods. The text says what was
+/// tried and where; the cause, where the operating system gave one, is
+/// [`source`](error::Error::source), an [`io::Error`] with its errno.
+///
+/// As an `io::Error` (`?` in a function that returns `io::Result`) it is the errno
+/// alone where the operating system gave one, as std's own errors are:
+/// `raw_os_error` and `kind` say the same as std's. Any other stays whole inside,
+/// and becomes what it was when it is made an `Error` again.
+///
+/// # Examples
+///
+/// ```
+/// #[zygote::entry]
+/// fn fragile(n: u32) -> u32 {
+///     assert!(n < 10, "{n} is too much");
+///     n
+/// }
+///
+/// let error = fragile::spawn(11)?.join().unwrap_err();
+/// assert!(error.is_panic());
+/// assert!(error.to_string().contains("11 is too much"));
+/// # Ok::<(), zygote::Error>(())
+/// ```
+#[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Inner {
+    kind: Kind,
+    text: String,
+    source: Option<Cause>,
+    unstarted: bool,
+    entry: Option<String>,
+    pid: Option<u32>,
+    exit: Option<Exit>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            text: text.into(),
+            source: None,
+            unstarted: false,
+            entry: None,
+            pid: None,
+            exit: None,
+        }))
+    }
+
+    /// A call of the operating system that failed; `tried` says which.
+    pub(crate) fn os(tried: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::new(Kind::Os, tried).with_source(source.into())
+    }
+
+    /// [`os`](Self::os) for a call that makes a descriptor.
+    pub(crate) fn descriptor(tried: &str, source: io::Error) -> Self {
+        let advice = match source.raw_os_error() {
+            Some(libc::EMFILE) => ", raise the limit of descriptors (RLIMIT_NOFILE) or close some",
+            _ => "",
+        };
+        Self::os(format!("{tried}{advice}"), source)
+    }
+
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, text)
+    }
+
+    pub(crate) fn timeout(text: impl Into<String>) -> Self {
+        Self::new(Kind::Timeout, text)
+    }
+
+    pub(crate) fn with_source(mut self, source: io::Error) -> Self {
+        self.0.source = Some(Cause(Arc::new(source)));
+        self
+    }
+
+    /// Says in front of the text what failed on account of it.
+    pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
+        self.0.text = format!("{what}: {}", self.0.text);
+        self
+    }
+
+    /// Says behind the text what follows from it.
+    #[cfg(feature = "exec")]
+    pub(crate) fn and(mut self, what: &str) -> Self {
+        self.0.text = format!("{}; {what}", self.0.text);
+        self
+    }
+
+    /// No code of the entry ran.
+    pub(crate) fn unstarted(mut self) -> Self {
+        self.0.unstarted = true;
+        self
+    }
+
+    pub(crate) fn with_entry(mut self, entry: &str) -> Self {
+        self.0.entry.get_or_insert_with(|| entry.to_owned());
+        self
+    }
+
+    pub(crate) fn with_pid(mut self, pid: u32) -> Self {
+        self.0.pid = Some(pid);
+        self
+    }
+
+    pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
+        self.0.exit = Some(exit);
+        self
+    }
+
+    /// What was tried and what came of it, without the [entry](Self::entry) and the
+    /// [process id](Self::pid) that the whole text begins with: for a message to a
+    /// user, or to compare two errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::entry]
+    /// fn leave() {
+    ///     std::process::exit(3);
+    /// }
+    ///
+    /// let error = leave::spawn()?.join().unwrap_err();
+    /// assert_eq!(error.message(), "the worker exited with code 3 before it gave a result");
+    /// assert!(error.to_string().ends_with(error.message()));
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.text
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The errno of the cause.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.0.source.as_ref()?.0.raw_os_error()
+    }
+
+    /// The worker, or the preload, panicked. The text has the message and the
+    /// place.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.0.kind == Kind::Panic
+    }
+
+    /// The worker left by itself without giving a result: `exit(n)`, `_exit`,
+    /// `exec` of another program. The code is in [`exit`](Self::exit).
+    #[must_use]
+    pub fn is_exit(&self) -> bool {
+        self.0.kind == Kind::Exit
+    }
+
+    /// A signal killed the worker before it gave a result. Which one is in
+    /// [`exit`](Self::exit).
+    #[must_use]
+    pub fn is_signal(&self) -> bool {
+        self.0.kind == Kind::Signal
+    }
+
+    /// A deadline passed first.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// The request itself cannot be carried out: an unknown or ambiguous name,
+    /// a value that cannot be encoded or decoded, a handle from before a fork,
+    /// a template with more than one thread.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.0.kind == Kind::Invalid
+    }
+
+    /// A setting of the process, [`Process::uid`](crate::Process::uid) for one,
+    /// could not be applied: the text names it and its value, the errno is in
+    /// [`source`](error::Error::source). No code of the entry ran.
+    #[must_use]
+    pub fn is_setting(&self) -> bool {
+        self.0.kind == Kind::Setting
+    }
+
+    /// The template died, perhaps while it started: then [`exit`](Self::exit) says
+    /// how, where that is known. The next spawn on the default template starts a new
+    /// one.
+    #[must_use]
+    pub fn is_template_gone(&self) -> bool {
+        self.0.kind == Kind::TemplateGone
+    }
+
+    /// A [`hook`](crate::hook) returned an error or panicked. The text has its
+    /// path and its message.
+    #[must_use]
+    pub fn is_hook(&self) -> bool {
+        self.0.kind == Kind::Hook
+    }
+
+    /// The other end of a channel is gone.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.0.kind == Kind::Disconnected
+    }
+
+    /// No code of the entry ran: it is safe to try again.
+    #[must_use]
+    pub fn is_unstarted(&self) -> bool {
+        self.0.unstarted
+    }
+
+    /// How the worker ended, or a template that was killed while it started, where
+    /// that is known.
+    #[must_use]
+    pub fn exit(&self) -> Option<&Exit> {
+        self.0.exit.as_ref()
+    }
+
+    /// The process id of the worker it is about.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.0.pid
+    }
+
+    /// The full path of the entry it is about.
+    #[must_use]
+    pub fn entry(&self) -> Option<&str> {
+        self.0.entry.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.entry, self.0.pid) {
+            (Some(entry), Some(pid)) => write!(f, "{entry} in process {pid}: ")?,
+            (Some(entry), None) => write!(f, "{entry}: ")?,
+            (None, Some(pid)) => write!(f, "process {pid}: ")?,
+            (None, None) => {}
+        }
+        f.write_str(&self.0.text)
+    }
+}
+
+/// What `main` and `unwrap` print: the text, then the cause.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        if let Some(source) = &self.0.source {
+            write!(f, ": {}", source.0)?;
+        }
+        Ok(())
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| &*source.0 as _)
+    }
+}
+
+impl From<io::Error> for Error {
+    /// An error that was one of ours before it became an `io::Error` is taken
+    /// out again.
+    fn from(error: io::Error) -> Self {
+        if error.get_ref().is_some_and(|inner| inner.is::<Self>()) {
+            let inner = error.into_inner().map(|inner| inner.downcast::<Self>());
+            return match inner {
+                Some(Ok(own)) => *own,
+                _ => Self::new(Kind::Os, "an I/O error lost its cause"),
+            };
+        }
+        Self::os("an I/O operation failed", error)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// The errno of the operating system, where there is one; else an error that
+    /// has this one inside.
+    fn from(error: Error) -> Self {
+        if let Some(code) = error.code() {
+            return Self::from_raw_os_error(code);
+        }
+        let cause = || error.0.source.as_ref().map(|source| source.0.kind());
+        let kind = error.0.kind.as_io().or_else(cause);
+        Self::new(kind.unwrap_or(io::ErrorKind::Other), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn survives_the_way_through_io_error() {
+        let error = Error::timeout("no result within 5 ms").with_pid(7);
+        let io = io::Error::from(error);
+        assert_eq!(io.kind(), io::ErrorKind::TimedOut);
+        let back = Error::from(io);
+        assert!(back.is_timeout());
+        assert_eq!(back.pid(), Some(7));
+    }
+
+    #[test]
+    fn says_what_was_tried_and_keeps_the_cause() {
+        let cause = io::Error::from_raw_os_error(libc::EMFILE);
+        let error = Error::os("socketpair for a new process failed", cause).unstarted();
+        assert_eq!(error.to_string(), "socketpair for a new process failed");
+        assert!(error.is_unstarted());
+        assert!(error.source().unwrap().to_string().contains("os error 24"));
+        assert!(format!("{error:?}").contains("os error 24"));
+    }
+
+    /// What each kind says of itself: its method, and the kind of `io::Error`
+    /// that it becomes without an errno. With one it is the errno.
+    #[test]
+    fn every_kind_is_told_by_its_method_and_as_an_io_error() {
+        type Is = fn(&Error) -> bool;
+        let is: [Is; 10] = [
+            Error::is_panic,
+            Error::is_exit,
+            Error::is_signal,
+            Error::is_timeout,
+            Error::is_invalid,
+            Error::is_template_gone,
+            Error::is_disconnected,
+            Error::is_setting,
+            Error::is_hook,
+            Error::is_unstarted,
+        ];
+        for (kind, own, as_io) in [
+            (Kind::Panic, Some(0), io::ErrorKind::Other),
+            (Kind::Exit, Some(1), io::ErrorKind::Other),
+            (Kind::Signal, Some(2), io::ErrorKind::Other),
+            (Kind::Timeout, Some(3), io::ErrorKind::TimedOut),
+            (Kind::Invalid, Some(4), io::ErrorKind::InvalidInput),
+            (Kind::TemplateGone, Some(5), io::ErrorKind::Other),
+            (Kind::Disconnected, Some(6), io::ErrorKind::BrokenPipe),
+            (Kind::Setting, Some(7), io::ErrorKind::Other),
+            (Kind::Hook, Some(8), io::ErrorKind::Other),
+            (Kind::Preload, None, io::ErrorKind::Other),
+            (Kind::Protocol, None, io::ErrorKind::InvalidData),
+            (Kind::Os, None, io::ErrorKind::Other),
+        ] {
+            let error = Error::new(kind, "why");
+            let said = |error: &Error| is.iter().position(|is| is(error));
+            assert_eq!(said(&error), own, "{kind:?}");
+            assert!(error.source().is_none() && error.exit().is_none());
+            let io = io::Error::from(error.clone());
+            assert_eq!((io.kind(), io.raw_os_error()), (as_io, None), "{kind:?}");
+            let back = Error::from(io);
+            assert_eq!(said(&back), own, "{kind:?} comes back");
+
+            let error = error.with_source(io::Error::from_raw_os_error(libc::ENOENT));
+            assert_eq!(said(&error), own, "{kind:?} with an errno");
+            let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+            assert_eq!(source.raw_os_error(), Some(libc::ENOENT));
+            let io = io::Error::from(error);
+            assert_eq!(io.raw_os_error(), Some(libc::ENOENT), "{kind:?}");
+            assert_eq!(io.kind(), io::ErrorKind::NotFound, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_cause_without_an_errno_keeps_its_kind() {
+        let cause = io::Error::new(io::ErrorKind::Unsupported, "not here");
+        let error = Error::os("an operation failed", cause);
+        let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(source.kind(), io::ErrorKind::Unsupported);
+        let io = io::Error::from(error);
+        assert_eq!(io.kind(), io::ErrorKind::Unsupported);
+        assert_eq!(Error::from(io).to_string(), "an operation failed");
+    }
+}

@@ -1,0 +1,43 @@
+//! A job: the entry or the preload that a frame names, with its arguments.
+
+use crate::{
+    error::{Error, Kind, Result},
+    parcel::{Call, Decoder, State},
+    registry::{self, Entry, Role},
+    wire::frame::{Frame, call},
+};
+
+/// Finds the entry that a frame names.
+pub(super) fn entry(frame: &Frame) -> Result<&'static Entry> {
+    let entry = find(frame, "a task")?;
+    if entry.role() == Role::Preload {
+        let text = format!("{} is a preload, not an entry", entry.path());
+        return Err(Error::invalid(text));
+    }
+    Ok(entry)
+}
+
+/// Finds the preload that a frame names.
+pub(super) fn preload(frame: &Frame) -> Result<&'static Entry> {
+    let entry = find(frame, "a preload")?;
+    if entry.role() != Role::Preload {
+        return Err(Error::invalid(format!("{} is not a preload", entry.path())));
+    }
+    Ok(entry)
+}
+
+fn find(frame: &Frame, what: &str) -> Result<&'static Entry> {
+    let id = call::decode(&frame.body);
+    let id = id.ok_or_else(|| Error::new(Kind::Protocol, format!("{what} without a name")))?;
+    registry::find(id)
+}
+
+/// What the entry is given: the arguments that the frame brings, and the
+/// preloaded value.
+pub(super) fn given(frame: Frame, state: Option<State>) -> Call {
+    Call {
+        args: Decoder::after(call::LENGTH, frame.body, frame.fds),
+        state,
+        ..Call::default()
+    }
+}

@@ -1,0 +1,103 @@
+//! Starts programs without a fork: the new process runs in this one's memory, as
+//! after `vfork`, until it has become the program.
+//!
+//! Nothing of the user's runs in between: where settings, hooks or tasks ask for
+//! more than the few system calls that may, the program is a worker's, see
+//! `crate::program`.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::{
+    forking::refusal,
+    host::{Host, fail_on, hello, stay_with},
+};
+use crate::{
+    error::Result,
+    parcel::Decoder,
+    program::{self, Plan},
+    settings::Settings,
+    sys::{
+        environment, fail,
+        fork::{self, Refusal},
+        image, ours,
+        single::Single,
+    },
+    wire::frame::Frame,
+};
+
+/// What is asked for.
+struct Launch {
+    settings: Settings,
+    plan: Plan,
+    /// The environment of the program, each variable with its NUL.
+    variables: Vec<u8>,
+}
+
+impl Host {
+    /// Starts the program that the new process was told to become.
+    pub(super) fn launch(&mut self, frame: Frame) {
+        fail::point("template: request received");
+        let number = frame.number;
+        let mut input = Decoder::new(frame.body, frame.fds);
+        let Some(end) = self.admit(input.take_fd().ok()) else {
+            return;
+        };
+        // What `ps` shows from the first program on.
+        image::set_title("launcher", u64::from(fork::parent().cast_unsigned()));
+        let launch = match Launch::decode(input) {
+            Ok(launch) => launch,
+            Err(error) => return fail_on(&end, &error.unstarted()),
+        };
+        fail::point("template: before fork");
+        match launch.start(&end, self.pid) {
+            Ok(child) => {
+                if let Some(family) = &mut self.family {
+                    family.children.add(child, number);
+                }
+            }
+            Err(why) => fail_on(&end, &refusal(why)),
+        }
+        fail::point("template: after fork");
+        // It was the child's, in the memory that both had.
+        ours::set_main_socket(self.socket());
+    }
+}
+
+impl Launch {
+    /// What the owner has sent.
+    fn decode(mut input: Decoder) -> Result<Self> {
+        let mut settings = Settings::decode(&mut input)?.sorted();
+        // Not set but put in place.
+        let variables = settings.take_variables().unwrap_or_default();
+        Ok(Self {
+            settings,
+            plan: program::plan(&mut input)?,
+            variables,
+        })
+    }
+
+    /// The process id of the program.
+    fn start(&self, end: &OwnedFd, launcher: i32) -> Result<i32, Refusal> {
+        let single = Single::check()?;
+        ours::set_main_socket(end.as_fd());
+        let program = environment::with(&single, &self.variables, || {
+            fork::vfork(&single, || self.become_program(end, launcher))
+        });
+        program.map_err(Refusal::Os)
+    }
+
+    /// In the new process, which shares its memory: what is owned here at the
+    /// exec would stay in the launcher, and who is killed while it allocates would
+    /// leave a broken heap there. So nothing is allocated, unless it fails.
+    fn become_program(&self, end: &OwnedFd, launcher: i32) {
+        let prepared = self.prepare(end, launcher);
+        let error = prepared.err().unwrap_or_else(|| self.plan.carry_out());
+        fail_on(end, &error);
+    }
+
+    fn prepare(&self, end: &OwnedFd, launcher: i32) -> Result<()> {
+        stay_with(launcher)?;
+        hello(end.as_fd(), fork::own_pid())?;
+        self.settings.apply()
+    }
+}

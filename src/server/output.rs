@@ -1,0 +1,18 @@
+//! What code of the user's leaves in buffers.
+
+use std::io::Write;
+
+use crate::sys::{fork, profile};
+
+/// Writes it, and a profile. A stdout that cannot be written to is that code's own
+/// business.
+pub(super) fn write_out() {
+    flush();
+    profile::write();
+}
+
+/// Flushes Rust's and C's stdout.
+pub(super) fn flush() {
+    let _ = std::io::stdout().flush();
+    fork::flush_c();
+}

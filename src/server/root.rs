@@ -1,0 +1,129 @@
+//! Templates that no template has forked: copies of a process that is not the
+//! program's yet, and of the program itself.
+
+use std::{
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    sync::{Mutex, PoisonError},
+};
+
+use super::{host::Host, panics, perform::end_unheard};
+use crate::{
+    error::Error,
+    phase::{self, Phase},
+    sys::{
+        fail, fd, fork,
+        image::{self, Constructor},
+        ours, signal,
+        single::{Single, Threads},
+        stale,
+    },
+};
+
+/// What the template, a copy of this process, takes with it.
+pub(super) struct Cargo {
+    /// Our place in the init array.
+    pub(super) slot: &'static Constructor,
+    pub(super) socket: OwnedFd,
+    /// Its owner's pidfd.
+    pub(super) owner: OwnedFd,
+    pub(super) owner_pid: i32,
+    /// The process that executed this program.
+    pub(super) parent: i32,
+    /// What is the library's own in this process, and not the template's.
+    pub(super) left: Option<RawFd>,
+}
+
+static CARGO: Mutex<Option<Cargo>> = Mutex::new(None);
+
+/// A constructor before ours may have started threads. What they hold and do
+/// would be half-copied.
+pub(super) fn check_threads() -> Result<Single, Error> {
+    Single::check().map_err(|Threads(names)| {
+        let names = names.join(", ");
+        Error::invalid(format!(
+            "no template can be forked: before `main` there are more threads than one already; \
+             the others are: {names}. A constructor started them"
+        ))
+        .unstarted()
+    })
+}
+
+/// Forks a template that serves on this socket for this owner. Gives its id, and
+/// the socket back, of which the template has its own copy.
+pub(super) fn clone_template(
+    single: &Single,
+    cargo: Cargo,
+) -> (std::io::Result<i32>, Option<OwnedFd>) {
+    // What constructors left in C's buffers would be written by every fork.
+    fork::flush_c();
+    exchange_cargo(Some(cargo));
+    let result = fork::clone_silent(single, template);
+    let cargo = exchange_cargo(None);
+    (result, cargo.map(|cargo| cargo.socket))
+}
+
+fn exchange_cargo(cargo: Option<Cargo>) -> Option<Cargo> {
+    let mut held = CARGO.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut held, cargo)
+}
+
+/// The life of a template that stands at the root.
+fn template(single: Single) -> ! {
+    fail::set_role("template");
+    signal::block_all();
+    image::mark_template();
+    let Some(cargo) = exchange_cargo(None) else {
+        fork::exit(1);
+    };
+    let (socket, owner) = (cargo.socket, cargo.owner);
+    signal::reset_dispositions();
+    let own = [socket.as_raw_fd(), owner.as_raw_fd()];
+    let mut stale = stale::opened(&own, cargo.parent);
+    stale.retain(|number| Some(*number) != cargo.left);
+    close_others(&mut own.clone());
+    stale::take(&stale);
+    image::take_title_memory(&single);
+    image::set_title("template", u64::from(cargo.owner_pid.cast_unsigned()));
+    panics::install();
+    // Before the constructors, which may keep a copy of what they find.
+    if fd::let_go_of_standard().is_err() {
+        fork::exit(1);
+    }
+    fail::point("template: before constructors");
+    // This one serves, and not a copy that a constructor forks.
+    ours::set_main_socket(socket.as_fd());
+    phase::enter(Phase::Constructing);
+    image::run_constructors_after(single, cargo.slot);
+    fork::end_copy(0);
+    end_unheard();
+    // They may have changed what a worker must find as a fresh `main` does.
+    signal::block_all();
+    signal::reset_dispositions();
+    let stale = stale::others(&own);
+    stale::take(&stale);
+    Host::root(socket, owner, stale).serve()
+}
+
+#[expect(
+    unsafe_code,
+    reason = "its contract is about what lives in this process"
+)]
+fn close_others(keep: &mut [i32]) {
+    // SAFETY: a template is a new copy of a process that has not reached
+    // `main`: what opened the others was left behind, but for constructors
+    // before ours, whose descriptors are not meant for workers.
+    unsafe { fd::close_others(keep) };
+}
+
+/// The life of a copy of the program as a template, see `Process::fork_current`.
+/// Its threads are one, its signals blocked.
+pub(crate) fn serve_copy(socket: OwnedFd, owner: OwnedFd) -> ! {
+    fail::set_role("template");
+    panics::install();
+    let mut host = Host::root(socket, owner, Vec::new());
+    if let Err(error) = fd::let_go_of_standard() {
+        host.give_up(error, "letting go of the standard streams failed");
+    }
+    host.is_copy = true;
+    host.serve()
+}

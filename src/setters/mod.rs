@@ -1,0 +1,71 @@
+//! The methods that say what a new process is made of: of `Process` and of `Command`,
+//! from one list for each topic. What one records is the method of `Settings` of that
+//! name.
+
+use crate::Process;
+
+/// Makes a list to methods of `Process` and of `Command`. What stands above a name is
+/// in the docs of both, what stands in braces behind it is in those of `Process`.
+macro_rules! setters {
+    (
+        $(#![$heading:meta])+
+        $(
+            $(#[$summary:meta])+
+            $name:ident $(<$($generic:ident: $bound:path),*>)? ($($arg:ident: $ty:ty),*)
+            $({ $(#[$more:meta])+ })? $(;)?
+        )+
+    ) => {
+        $(#[$heading])+
+        impl<S> $crate::Process<S> {$(
+            $(#[$summary])+
+            $(
+                ///
+                $(#[$more])+
+            )?
+            pub fn $name $(<$($generic: $bound),*>)? (mut self, $($arg: $ty),*) -> Self {
+                self.settings.$name($($arg),*);
+                self
+            }
+        )+}
+
+        impl $crate::Command {$(
+            $(#[$summary])+
+            ///
+            #[doc = concat!(
+                "[`Process::", stringify!($name), "`](crate::Process::", stringify!($name),
+                ") says more."
+            )]
+            pub fn $name $(<$($generic: $bound),*>)? (&mut self, $($arg: $ty),*) -> &mut Self {
+                self.settings.$name($($arg),*);
+                self
+            }
+        )+}
+    };
+}
+
+#[cfg(feature = "confine")]
+mod confine;
+mod environment;
+mod identity;
+mod limits;
+mod place;
+mod stdio;
+
+/// # What a process is made of
+///
+/// Each of these methods records a setting. Settings are kept by
+/// [`fork`](Self::fork) and [`preload`](Self::preload), sent with the task, and
+/// applied in the worker; never in a template, so that a preload runs with the
+/// template's own environment, directory and rights.
+///
+/// Whatever the order of the calls, they are applied in this one: cgroup ·
+/// standard streams · OOM score, nice, I/O priority, CPU affinity, scheduler ·
+/// namespaces · session, process group, terminal · root · rlimits · groups,
+/// group, user, capabilities, dumpable, no-new-privileges · directory, umask ·
+/// environment · title, thread name · hooks of the program · confinement.
+///
+/// The first that fails is the error of [`run`](Self::run)
+/// ([`is_setting`](crate::Error::is_setting)): it names the setting, its value
+/// and the errno. Then no code of the entry has run, and nothing is left.
+// Without a method: its docs stand in front of those of the lists.
+impl<S> Process<S> {}

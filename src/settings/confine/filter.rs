@@ -1,0 +1,215 @@
+//! The filters of system calls.
+
+use std::{collections::BTreeMap, env::consts::ARCH, io};
+
+use seccompiler::{
+    BackendError, BpfProgram, Error, SeccompAction as Action, SeccompCmpArgLen as Width,
+    SeccompCmpOp as Is, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+};
+
+use super::{allowed::Confine, calls};
+use crate::sys::{confine, fork};
+
+/// Filters as the kernel takes them. Of what several of them say the strictest
+/// counts.
+pub(super) struct Filters {
+    /// Errors other than the usual one, and what is answered here.
+    asides: Vec<BpfProgram>,
+    /// What may be done at all.
+    allowed: BpfProgram,
+}
+
+/// Calls, each with the rules of which one must match; without any it always
+/// does.
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// `detached`: it may be told so once more.
+pub(super) fn build(allowed: &Confine, detached: bool) -> io::Result<Filters> {
+    let rules = rules(allowed, detached).map_err(io::Error::other)?;
+    let otherwise = if allowed.strict {
+        Action::KillProcess
+    } else {
+        Action::Errno(libc::EPERM.cast_unsigned())
+    };
+    let unseen = calls::UNSEEN.iter().map(|call| (*call, Vec::new()));
+    let missing = Action::Errno(libc::ENOSYS.cast_unsigned());
+    let mut asides = vec![compile(unseen.collect(), Action::Allow, missing)?];
+    if is_fstat_answered(allowed) {
+        let trapped = STATUS.map(|(call, _)| (call, Vec::new())).into();
+        asides.push(compile(trapped, Action::Allow, Action::Trap)?);
+    }
+    Ok(Filters {
+        asides,
+        allowed: compile(rules, otherwise, Action::Allow)?,
+    })
+}
+
+impl Filters {
+    /// The one that allows comes last: it does not allow the next.
+    pub(super) fn install(self) -> io::Result<()> {
+        if self.asides.len() > 1 {
+            confine::answer_fstat()?;
+        }
+        let mut all = self.asides.iter().chain([&self.allowed]);
+        all.try_for_each(|program| apply_filter(program))
+            .map_err(|error| match error {
+                Error::Seccomp(error) => io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!("the kernel takes no seccomp filter (CONFIG_SECCOMP_FILTER): {error}"),
+                ),
+                other => io::Error::other(other),
+            })
+    }
+}
+
+fn compile(rules: Rules, otherwise: Action, matched: Action) -> io::Result<BpfProgram> {
+    let program = ARCH
+        .try_into()
+        .and_then(|arch| SeccompFilter::new(rules, otherwise, matched, arch))
+        .and_then(BpfProgram::try_from);
+    program.map_err(io::Error::other)
+}
+
+/// Ways to ask for a descriptor's status by a path that is empty, and where their
+/// flags are. A filter cannot see whether a path is empty, so they are answered
+/// in the process; where paths may be looked at that is not needed.
+const STATUS: [(i64, u8); 2] = [(libc::SYS_newfstatat, 3), (libc::SYS_statx, 2)];
+
+fn is_fstat_answered(allowed: &Confine) -> bool {
+    allowed.readable.is_empty()
+}
+
+fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
+    let own = fork::own_pid();
+    let mut rules = Rules::new();
+    let mut always = |calls: &[i64]| rules.extend(calls.iter().map(|call| (*call, Vec::new())));
+    always(calls::ALWAYS);
+    always(calls::UNSEEN);
+    if allowed.sockets {
+        always(calls::SOCKETS);
+    }
+    if !allowed.readable.is_empty() {
+        always(calls::LOOKING);
+    }
+
+    let mut when = |call: i64, conditions: Vec<Condition>| -> Result<(), BackendError> {
+        let conditions = conditions.into_iter().map(Condition::compile);
+        let rule = SeccompRule::new(conditions.collect::<Result<_, _>>()?)?;
+        rules.entry(call).or_default().push(rule);
+        Ok(())
+    };
+    // Not counted where memory is limited: a stack that grows by itself, and
+    // anonymous memory that is shared. A memory file has a limit of its own.
+    for (bits, value) in [
+        (MAP_KIND, libc::MAP_PRIVATE),
+        (MAP_KIND, libc::MAP_DROPPABLE),
+        (MAP_KIND | libc::MAP_ANONYMOUS, libc::MAP_SHARED),
+    ] {
+        let harmless = vec![without(2, libc::PROT_EXEC), masked(3, bits, value)];
+        when(libc::SYS_mmap, harmless)?;
+    }
+    when(libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)])?;
+    // The rest, which spoils pages of the machine, is for the privileged.
+    when(libc::SYS_madvise, vec![below(2, libc::MADV_HWPOISON)])?;
+    // musl's flag without a meaning is let through.
+    when(
+        libc::SYS_clone,
+        vec![masked(0, !libc::CLONE_DETACHED, calls::THREAD)],
+    )?;
+    for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_tkill] {
+        when(call, vec![equal(0, own)])?;
+    }
+    // Reading its own.
+    when(libc::SYS_prlimit64, vec![equal(0, 0), null(2)])?;
+    when(libc::SYS_prlimit64, vec![equal(0, own), null(2)])?;
+    for (call, place, values) in [
+        (libc::SYS_fcntl, 1, calls::FCNTL),
+        (libc::SYS_ioctl, 1, calls::IOCTL),
+        (libc::SYS_prctl, 0, calls::PRCTL),
+    ] {
+        values
+            .iter()
+            .try_for_each(|value| when(call, vec![equal(place, *value)]))?;
+    }
+    if detached {
+        let off = vec![equal(0, libc::PR_SET_PDEATHSIG), equal(1, 0)];
+        when(libc::SYS_prctl, off)?;
+    }
+    if !allowed.sockets {
+        // To whom the socket is connected.
+        when(libc::SYS_sendto, vec![null(4)])?;
+    }
+    if is_fstat_answered(allowed) {
+        for (call, flags) in STATUS {
+            let by_empty_path = masked(flags, libc::AT_EMPTY_PATH, libc::AT_EMPTY_PATH);
+            when(call, vec![by_empty_path])?;
+        }
+    }
+    if !allowed.readable.is_empty() {
+        when(libc::SYS_openat, vec![without(2, WRITING)])?;
+        #[cfg(target_arch = "x86_64")]
+        when(libc::SYS_open, vec![without(1, WRITING)])?;
+    }
+    Ok(rules)
+}
+
+/// Of the flags of `mmap`, what makes one memory another.
+const MAP_KIND: i32 = libc::MAP_TYPE | libc::MAP_GROWSDOWN;
+
+/// All that opens a file for more than reading. Of `O_TMPFILE` the bit that is
+/// not `O_DIRECTORY`.
+const WRITING: i32 =
+    libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+
+/// What an argument must be.
+struct Condition {
+    argument: u8,
+    width: Width,
+    is: Is,
+    value: i32,
+}
+
+impl Condition {
+    fn compile(self) -> Result<SeccompCondition, BackendError> {
+        let value = self.value.cast_unsigned().into();
+        SeccompCondition::new(self.argument, self.width, self.is, value)
+    }
+}
+
+/// The kernel takes 32 bits of the argument: they are this number.
+fn equal(argument: u8, value: i32) -> Condition {
+    Condition {
+        argument,
+        width: Width::Dword,
+        is: Is::Eq,
+        value,
+    }
+}
+
+fn below(argument: u8, value: i32) -> Condition {
+    Condition {
+        is: Is::Lt,
+        ..equal(argument, value)
+    }
+}
+
+/// Of these bits, those are set.
+fn masked(argument: u8, mask: i32, value: i32) -> Condition {
+    Condition {
+        is: Is::MaskedEq(mask.cast_unsigned().into()),
+        ..equal(argument, value)
+    }
+}
+
+/// None of these bits is set.
+fn without(argument: u8, bits: i32) -> Condition {
+    masked(argument, bits, 0)
+}
+
+/// A pointer, or a number of 64 bits, that is zero.
+fn null(argument: u8) -> Condition {
+    Condition {
+        width: Width::Qword,
+        ..equal(argument, 0)
+    }
+}
