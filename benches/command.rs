@@ -21,10 +21,10 @@ fn main() {
     group.bench_function("Command", |bench| {
         bench.iter(|| assert!(Command::new(PROGRAM).status().unwrap().success()));
     });
-    group.bench_function("Command, pre_exec", |bench| {
+    group.bench_function("Command, before_exec", |bench| {
         bench.iter(|| {
             let mut command = Command::new(PROGRAM);
-            let status = command.pre_exec(nothing::task()).status().unwrap();
+            let status = command.before_exec(nothing::task()).status().unwrap();
             assert!(status.success());
         });
     });

@@ -53,7 +53,7 @@ fn start(script: &str, options: &Options) -> zygote::Result<Child> {
         // A group of its own, so that all of it can be killed.
         .process_group(0);
     if let Some(lock) = &options.lock {
-        command.pre_exec(hold_lock::task(lock.clone()));
+        command.before_exec(hold_lock::task(lock.clone()));
     }
     command.spawn()
 }

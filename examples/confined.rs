@@ -17,7 +17,7 @@ use std::{
 };
 
 use clap::Parser;
-use zygote::{Confine, Process};
+use zygote::{Process, settings::Confine};
 
 zygote::early!();
 

@@ -17,7 +17,10 @@ use std::{
     process,
 };
 
-use zygote::{Arg, Args, Process};
+use zygote::{
+    Process,
+    raw::{Arg, Args},
+};
 
 // The pool is there from the start, at the price of one fork before `main`.
 zygote::early!();

@@ -53,7 +53,7 @@ use crate::{
 /// let pixels: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
 /// let image = Bytes::new(&pixels)?;
 /// let parts = (0..4).map(|n| largest::task(image.clone(), n << 18, (n << 18) + 100));
-/// for worker in Process::new()?.run_all(parts) {
+/// for worker in Process::new()?.spawn_all(parts) {
 ///     assert_eq!(worker?.join()?, Some(99));
 /// }
 /// assert!(*image == *pixels);

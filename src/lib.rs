@@ -18,9 +18,9 @@ mod parcel;
 mod phase;
 
 mod hooks;
-mod raw;
+pub mod raw;
 mod registry;
-mod settings;
+pub mod settings;
 mod start;
 
 mod bytes;
@@ -39,7 +39,7 @@ mod current;
 mod channel;
 mod command;
 #[cfg(feature = "tokio")]
-mod tokio;
+pub mod tokio;
 
 mod setters;
 
@@ -53,10 +53,6 @@ pub mod __fuzz;
 
 #[cfg(feature = "serde")]
 pub use crate::channel::{Receiver, Sender, channel};
-#[cfg(feature = "confine")]
-pub use crate::settings::Confine;
-#[cfg(feature = "tokio")]
-pub use crate::tokio::Join;
 pub use crate::{
     bytes::Bytes,
     client::{Process, Worker, renew_template, wait_any, wait_any_timeout},
@@ -64,8 +60,7 @@ pub use crate::{
     command::{Child, Command},
     error::{Error, Result},
     exit::{Exit, Rusage},
-    raw::{Arg, Args, take_args},
-    settings::{Capability, Cgroup, IoPriority, Namespaces, Resource, Scheduler, Stdio, UserMap},
+    settings::stdio::Stdio,
     task::{Preload, Task},
 };
 
@@ -339,7 +334,7 @@ pub mod __private {
     pub use std::string::String;
 
     pub use crate::{
-        client::{Process, Worker},
+        client::{Process, Worker, spawn},
         codec::*,
         error::{Error, Result},
         hooks::{HOOKS, Hook, Outcome, When, outcome},

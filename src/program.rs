@@ -204,7 +204,7 @@ fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Call)> {
 }
 
 fn run_before(entry: &Entry, mut call: Call) -> Result<()> {
-    let failed = |error: Error| error.context(format!("pre_exec `{}`", entry.path()));
+    let failed = |error: Error| error.context(format!("before_exec `{}`", entry.path()));
     let ran = entry.run(&mut call);
     // A task that forks: the program is executed once.
     fork::end_copy(0);
@@ -214,7 +214,7 @@ fn run_before(entry: &Entry, mut call: Call) -> Result<()> {
         0 => Ok(()),
         _ => {
             let error = io::Error::decode(&mut reply)?;
-            let text = format!("pre_exec `{}` failed: {error}", entry.path());
+            let text = format!("before_exec `{}` failed: {error}", entry.path());
             Err(Error::os(text, error))
         }
     }

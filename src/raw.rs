@@ -1,4 +1,7 @@
-//! The raw layer's arguments: octets and descriptors, in the order sent.
+//! The raw layer: what [`Process::send_arg`](crate::Process::send_arg) and
+//! [`send_fd`](crate::Process::send_fd) send, octets and descriptors, in the order
+//! sent, for an entry that [`Process::run_raw`](crate::Process::run_raw) runs by its
+//! name.
 
 use std::{cell::RefCell, mem::ManuallyDrop, os::fd::OwnedFd};
 
@@ -49,11 +52,11 @@ thread_local! {
 /// # Examples
 ///
 /// ```
-/// use zygote::{Arg, Process};
+/// use zygote::{Process, raw::Arg};
 ///
 /// #[zygote::preload]
 /// fn configure() -> Vec<u8> {
-///     zygote::take_args()
+///     zygote::raw::take_args()
 ///         .filter_map(|arg| match arg {
 ///             Arg::Bytes(bytes) => Some(bytes),
 ///             Arg::Fd(_) => None,
@@ -64,7 +67,7 @@ thread_local! {
 ///
 /// #[zygote::entry]
 /// fn show(config: &Vec<u8>) -> (Vec<u8>, usize) {
-///     (config.clone(), zygote::take_args().len())
+///     (config.clone(), zygote::raw::take_args().len())
 /// }
 ///
 /// let process = Process::new()?;

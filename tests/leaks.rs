@@ -89,7 +89,7 @@ fn sum(bytes: &Vec<u8>) -> usize {
 }
 
 #[zygote::entry(raw)]
-fn raw(_conn: std::os::unix::net::UnixStream, args: zygote::Args) {
+fn raw(_conn: std::os::unix::net::UnixStream, args: zygote::raw::Args) {
     assert_eq!(args.count(), 2);
 }
 
@@ -134,13 +134,13 @@ fn round(ground: &mut Ground, n: u32) -> u32 {
     // Ones that never run.
     drop(fork());
     drop(Process::new().unwrap().fork().unwrap());
-    let late = fork().deadline(Duration::ZERO).run(echo::task(n));
+    let late = fork().start_timeout(Duration::ZERO).run(echo::task(n));
     assert!(late.map_or_else(|error| error.is_timeout(), |_| true));
     assert!(fork().run_raw("no such entry").unwrap_err().is_invalid());
     let error = fork().preload(fail::task(n)).unwrap_err();
     assert!(error.to_string().contains("cannot be loaded"), "{error}");
     // More at once.
-    for worker in ground.own.run_all((0..4).map(echo::task)) {
+    for worker in ground.own.spawn_all((0..4).map(echo::task)) {
         worker.unwrap().join().unwrap();
     }
     let (sender, receiver) = zygote::channel::<u32>().unwrap();

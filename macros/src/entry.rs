@@ -93,15 +93,12 @@ fn spawn(it: &Expansion<'_>, returned: &Type) -> TokenStream {
     let idents = it.signature.params.iter().map(|param| &param.ident);
     let task = quote_spanned!(at=> Self::#task(#(#idents),*));
     let (process, start) = match &it.signature.state {
-        None => (
-            None,
-            quote_spanned!(at=> #private::Process::<()>::__spawn(#task)),
-        ),
+        None => (None, quote_spanned!(at=> #private::spawn(#task))),
         Some(reference) => {
             let (ty, process) = (&reference.elem, process(it));
             (
                 Some(quote_spanned!(at=> #process: &#private::Process<#ty>,)),
-                quote_spanned!(at=> #private::Process::__spawn_on(#process, #task)),
+                quote_spanned!(at=> #private::Process::spawn(#process, #task)),
             )
         }
     };

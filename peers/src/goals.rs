@@ -189,7 +189,7 @@ pub const GOALS: &[Goal] = &[
     most(
         "command:step",
         0.05,
-        "the same from 1 GB with a `pre_exec` step : std's, which forks",
+        "the same from 1 GB with a `before_exec` step : std's, which forks",
     ),
     most(
         "command:uid",

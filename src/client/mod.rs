@@ -23,8 +23,8 @@ mod wait_any;
 mod worker;
 
 pub(crate) use peer::Peer;
-pub use process::Process;
 pub(crate) use process::lend;
+pub use process::{Process, spawn};
 pub(crate) use template::other_group;
 pub use template::renew_template;
 pub use wait_any::{wait_any, wait_any_timeout};

@@ -22,7 +22,7 @@ use crate::{
     error::Result,
     hooks::{self, When},
     program::{self, Wanted},
-    settings::{STREAMS, Settings, Stdio, What},
+    settings::{STREAMS, Settings, What, stdio::Stdio},
     sys::environment::own_status,
     task::Task,
     wire::frame::streams,
@@ -67,7 +67,7 @@ use crate::{
 /// - A variable whose name is empty or has a `=` is an error.
 /// - A file that is no program is always an error (`ENOEXEC`). Where std must fork,
 ///   and the C library is glibc, it gives such a file to a shell.
-/// - [`pre_exec`](Self::pre_exec) takes a task, not a closure. There is no `exec` and
+/// - [`before_exec`](Self::before_exec) takes a task, not a closure. There is no `exec` and
 ///   there are no `get_…` methods.
 ///
 /// # Examples
@@ -164,19 +164,19 @@ impl Command {
     ///     env::set_current_dir("/proc")
     /// }
     ///
-    /// let output = zygote::Command::new("pwd").pre_exec(prepare::task(5)).output()?;
+    /// let output = zygote::Command::new("pwd").before_exec(prepare::task(5)).output()?;
     /// assert_eq!(output.stdout, b"/proc\n");
-    /// let error = zygote::Command::new("pwd").pre_exec(prepare::task(0)).output().unwrap_err();
+    /// let error = zygote::Command::new("pwd").before_exec(prepare::task(0)).output().unwrap_err();
     /// assert!(error.to_string().contains("prepare"));
     /// # Ok::<(), zygote::Error>(())
     /// ```
-    pub fn pre_exec(&mut self, task: Task<std::io::Result<()>>) -> &mut Self {
+    pub fn before_exec(&mut self, task: Task<std::io::Result<()>>) -> &mut Self {
         self.before.push(task);
         self
     }
 
     /// Limits the wait until the program has been executed; 10 s by default.
-    pub fn deadline(&mut self, patience: Duration) -> &mut Self {
+    pub fn start_timeout(&mut self, patience: Duration) -> &mut Self {
         self.patience = Some(patience);
         self
     }
@@ -186,7 +186,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As [`Process::run`]; an error of [`pre_exec`](Self::pre_exec); the
+    /// As [`Process::run`]; an error of [`before_exec`](Self::before_exec); the
     /// program cannot be executed: the text names it, the errno is in
     /// [`source`](std::error::Error::source).
     pub fn spawn(&mut self) -> Result<Child> {

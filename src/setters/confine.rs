@@ -43,7 +43,7 @@ impl<S> Process<S> {
     ///
     /// ```
     /// use std::net::UdpSocket;
-    /// use zygote::{Confine, Process};
+    /// use zygote::{Process, settings::Confine};
     ///
     /// #[zygote::entry]
     /// fn call_home() -> Result<(), String> {

@@ -69,7 +69,7 @@ setters! {
         ///
         /// ```
         /// use std::{io, net::TcpListener};
-        /// use zygote::{Capability, Process};
+        /// use zygote::{Process, settings::Capability};
         ///
         /// #[zygote::entry]
         /// fn listen(port: u16) -> io::Result<u16> {

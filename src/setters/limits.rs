@@ -21,7 +21,7 @@ setters! {
         /// # Examples
         ///
         /// ```
-        /// use zygote::{Process, Resource};
+        /// use zygote::{Process, settings::Resource};
         ///
         /// #[zygote::entry]
         /// fn need(bytes: usize) -> usize {
@@ -97,7 +97,7 @@ setters! {
         /// # Examples
         ///
         /// ```
-        /// use zygote::{IoPriority, Process};
+        /// use zygote::{Process, settings::IoPriority};
         ///
         /// #[zygote::entry]
         /// fn work() -> u8 {
@@ -150,7 +150,7 @@ setters! {
         /// # Examples
         ///
         /// ```
-        /// use zygote::{Process, Scheduler};
+        /// use zygote::{Process, settings::Scheduler};
         ///
         /// #[zygote::entry]
         /// fn stat() -> std::io::Result<String> {

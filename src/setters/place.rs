@@ -108,7 +108,7 @@ setters! {
         /// # Examples
         ///
         /// ```
-        /// use zygote::{Namespaces, Process};
+        /// use zygote::{Process, settings::Namespaces};
         ///
         /// #[zygote::entry]
         /// fn interfaces() -> std::io::Result<usize> {
@@ -136,7 +136,7 @@ setters! {
         ///
         /// ```
         /// use std::path::Path;
-        /// use zygote::{Namespaces, Process};
+        /// use zygote::{Process, settings::Namespaces};
         ///
         /// #[zygote::entry]
         /// fn has_bin() -> bool {

@@ -1,6 +1,6 @@
 //! What 0, 1 and 2 are.
 
-use crate::settings::Stdio;
+use crate::settings::stdio::Stdio;
 
 setters! {
     //! # Standard streams

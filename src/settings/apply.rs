@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(shown(What::Session, Settings::session), "`session`");
         assert_eq!(
             shown(What::IoPriority, |all| all
-                .io_priority(crate::IoPriority::Idle)),
+                .io_priority(crate::settings::IoPriority::Idle)),
             "`io_priority(Idle)`"
         );
         // What cannot be understood is named all the same.

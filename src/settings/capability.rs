@@ -12,7 +12,7 @@ macro_rules! capabilities {
         /// # Examples
         ///
         /// ```
-        /// use zygote::Capability;
+        /// use zygote::settings::Capability;
         ///
         /// assert_eq!(Capability::NetBindService.to_string(), "CAP_NET_BIND_SERVICE");
         /// assert_eq!(Capability::NetBindService as u8, 10);

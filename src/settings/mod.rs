@@ -1,11 +1,14 @@
-//! What a process is made of: settings, recorded in the program, sent with the
-//! task, applied in the new process.
+//! The types of what a process is made of: limits, rights, places, confinement.
 //!
-//! A `Setting` is a `What` with its values; all of a process are its `Settings`. The
-//! table of all kinds, with their order, stands in `what`. The file of each topic has
-//! the methods that record, and the functions that apply: `stdio`, `variables`,
-//! `surroundings`, `place`, `namespaces`, `limits`, `identity`, `detached`, `confine`.
-//! `apply` is what goes through them in the new process.
+//! The methods of [`Process`](crate::Process#what-a-process-is-made-of) and of
+//! [`Command`](crate::Command) take them.
+
+// A `Setting` is a `What` with its values; all of a process are its `Settings`: they
+// are recorded in the program, sent with the task, applied in the new process. The
+// table of all kinds, with their order, stands in `what`. The file of each topic has
+// the methods that record, and the functions that apply: `stdio`, `variables`,
+// `surroundings`, `place`, `namespaces`, `limits`, `identity`, `detached`, `confine`.
+// `apply` is what goes through them in the new process.
 
 mod apply;
 mod capability;
@@ -18,7 +21,7 @@ mod namespaces;
 mod place;
 mod resource;
 mod setting;
-mod stdio;
+pub(crate) mod stdio;
 mod surroundings;
 mod user_map;
 mod variables;
@@ -33,7 +36,6 @@ pub use self::place::Cgroup;
 pub use self::resource::Resource;
 use self::setting::Setting;
 pub(crate) use self::setting::Settings;
-pub use self::stdio::Stdio;
 pub(crate) use self::stdio::{Ends, STREAMS};
 pub use self::user_map::UserMap;
 pub(crate) use self::what::What;

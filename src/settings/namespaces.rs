@@ -18,7 +18,7 @@ use crate::sys::{fork, keeper, namespace};
 /// # Examples
 ///
 /// ```
-/// use zygote::{Namespaces, Process};
+/// use zygote::{Process, settings::Namespaces};
 ///
 /// #[zygote::entry]
 /// fn id() -> u32 {

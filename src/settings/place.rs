@@ -22,7 +22,7 @@ use crate::sys::place;
 ///
 /// ```
 /// use std::fs::File;
-/// use zygote::Cgroup;
+/// use zygote::settings::Cgroup;
 ///
 /// let _by_path = Cgroup::from("/sys/fs/cgroup/jobs");
 /// let _by_descriptor = Cgroup::from(File::open("/sys/fs/cgroup")?);

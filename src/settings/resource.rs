@@ -9,7 +9,7 @@ macro_rules! resources {
         ///
         /// ```
         /// use std::fs::File;
-        /// use zygote::{Process, Resource};
+        /// use zygote::{Process, settings::Resource};
         ///
         /// #[zygote::entry]
         /// fn open_many() -> usize {

@@ -12,7 +12,7 @@ use crate::sys::{fork, namespace::Maps};
 /// # Examples
 ///
 /// ```
-/// use zygote::{Namespaces, UserMap};
+/// use zygote::settings::{Namespaces, UserMap};
 ///
 /// let container = UserMap::new().uids(0, 100_000, 65_536).gids(0, 100_000, 65_536);
 /// let namespaces = Namespaces::new().user(container).mount().pid();

@@ -338,7 +338,7 @@ fn hooks_that_block_are_limited_by_the_callers_deadline() {
     let _limit = watchdog(60);
     let short = Duration::from_millis(100);
     for who in [PREPARE, CHILD, WORKER] {
-        let process = armed(who, BLOCK).deadline(short);
+        let process = armed(who, BLOCK).start_timeout(short);
         let template = process.id().unwrap();
         let before = util::children(template).len();
         let mut file = tempfile::tempfile().unwrap();
@@ -360,7 +360,7 @@ fn hooks_that_block_are_limited_by_the_callers_deadline() {
     let template = process.id().unwrap();
     let worker = process.fork().unwrap().run(echo::task(4)).unwrap();
     assert_eq!(worker.join().unwrap(), 4);
-    let process = process.deadline(short);
+    let process = process.start_timeout(short);
     let error = within(util::PATIENCE, || {
         process.fork().unwrap().run(echo::task(5))
     });

@@ -5,7 +5,7 @@ use super::*;
 pub(crate) fn no_proc() {
     assert!(!Path::new("/proc/self").exists());
     outcomes(&Process::new().unwrap());
-    let workers = Process::new().unwrap().run_all((0..20).map(echo::task));
+    let workers = Process::new().unwrap().spawn_all((0..20).map(echo::task));
     for (n, worker) in (0..20).zip(workers) {
         assert_eq!(worker.unwrap().join().unwrap(), n);
     }

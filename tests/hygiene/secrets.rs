@@ -18,7 +18,7 @@ pub(crate) fn keys() {
             if executed && ptr::eq(template, &raw const own) {
                 continue;
             }
-            let workers = template.run_all((0..100).map(|_| hashed::task()));
+            let workers = template.spawn_all((0..100).map(|_| hashed::task()));
             let hashes: BTreeSet<u64> = workers
                 .into_iter()
                 .map(|worker| worker.unwrap().join().unwrap())

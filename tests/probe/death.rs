@@ -519,7 +519,7 @@ fn template_stopped() {
                 for n in 0..10 {
                     let task = mark::task(directory.path().join(format!("{thread}-{n}")));
                     let start = Instant::now();
-                    let process = template.fork().unwrap().deadline(DEADLINE);
+                    let process = template.fork().unwrap().start_timeout(DEADLINE);
                     let error = process.run(task).unwrap_err();
                     let took = start.elapsed();
                     assert!(error.is_timeout() && error.is_unstarted(), "{error:?}");

@@ -107,7 +107,7 @@ fn distinct(process: &Process, task: &Task<Drawn>) -> Vec<(String, usize)> {
     // In groups: each later one has workers from stock among them.
     for group in 0..4 {
         let tasks = (0..WORKERS / 4).map(|_| task.clone());
-        for worker in process.run_all(tasks) {
+        for worker in process.spawn_all(tasks) {
             for (name, value) in worker.and_then(Worker::join).unwrap() {
                 match seen.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, values)) => drop(values.insert(value)),

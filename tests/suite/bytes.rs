@@ -162,7 +162,7 @@ fn eight_workers_have_one_copy_between_them() {
     });
     let tasks: Vec<_> = tasks.collect();
     let process = Process::new().unwrap();
-    let workers = process.run_all(tasks).into_iter().map(Result::unwrap);
+    let workers = process.spawn_all(tasks).into_iter().map(Result::unwrap);
     let workers: Vec<_> = workers.collect();
     drop((sum, stay));
     let sums: Vec<u64> = sums.map(Result::unwrap).collect();
@@ -250,7 +250,7 @@ fn what_is_not_sealed_memory_is_refused() {
 #[cfg(feature = "confine")]
 #[test]
 fn a_confined_worker_takes_and_gives_them() {
-    use zygote::Confine;
+    use zygote::settings::Confine;
 
     let _limit = watchdog(60);
     let bytes = Bytes::new((0..200).collect::<Vec<u8>>().repeat(1000)).unwrap();

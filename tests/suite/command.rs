@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use zygote::{Capability, Command, Resource, Stdio};
+use zygote::{
+    Command, Stdio,
+    settings::{Capability, Resource},
+};
 
 use crate::util::{self, Census, alone, may_change_user, until};
 
@@ -229,8 +232,8 @@ fn panic_before() -> io::Result<()> {
 fn tasks_run_before_the_program_in_order() {
     let mut command = sh("cat <&7; cat <&8");
     command
-        .pre_exec(open_at::task("/proc/sys/kernel/ostype".into(), 7))
-        .pre_exec(open_at::task("/proc/sys/kernel/pid_max".into(), 8));
+        .before_exec(open_at::task("/proc/sys/kernel/ostype".into(), 7))
+        .before_exec(open_at::task("/proc/sys/kernel/pid_max".into(), 8));
     let text = said(&mut command);
     assert!(text.starts_with("Linux\n") && text.len() > 7, "{text}");
 }
@@ -242,7 +245,7 @@ fn a_task_that_fails_keeps_the_program_from_starting() {
     let mut touch = Command::new("touch");
     touch
         .arg(&path)
-        .pre_exec(allocate_and_fail::task(libc::EBUSY));
+        .before_exec(allocate_and_fail::task(libc::EBUSY));
     let error = touch.spawn().unwrap_err();
     assert!(
         format!("{error:?}").contains("allocate_and_fail"),
@@ -251,7 +254,7 @@ fn a_task_that_fails_keeps_the_program_from_starting() {
     assert!(format!("{error:?}").contains("(os error 16)"), "{error:?}");
     let error = Command::new("touch")
         .arg(&path)
-        .pre_exec(panic_before::task())
+        .before_exec(panic_before::task())
         .spawn();
     let error = error.unwrap_err();
     assert!(

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zygote::{Args, Command, Process, Worker};
+use zygote::{Command, Process, Worker, raw::Args};
 
 use crate::util::{self, watchdog};
 
@@ -321,7 +321,7 @@ fn a_program_is_executed_once_when_a_step_before_it_forks() {
     let _limit = watchdog(30);
     for back in ALL {
         let mut command = Command::new("echo");
-        command.arg("once").pre_exec(step_forks::task(back));
+        command.arg("once").before_exec(step_forks::task(back));
         let output = command.output().unwrap();
         assert!(output.status.success(), "{back:?} {}", output.status);
         assert_eq!(output.stdout, b"once\n", "{back:?}");

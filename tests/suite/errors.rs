@@ -104,7 +104,7 @@ fn an_argument_that_cannot_be_encoded_starts_nothing() {
         .unwrap_err();
     assert!(error.is_invalid() && error.is_unstarted(), "{error:?}");
     is_still_usable(&process);
-    let mut all = process.run_all([takes_mute::task(Mute, 1), takes_mute::task(Mute, 2)]);
+    let mut all = process.spawn_all([takes_mute::task(Mute, 1), takes_mute::task(Mute, 2)]);
     assert_eq!(all.len(), 2);
     assert!(all.pop().unwrap().unwrap_err().is_unstarted());
     is_still_usable(&process);

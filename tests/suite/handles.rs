@@ -269,7 +269,7 @@ fn run_all_pipelines() {
     let _limit = watchdog(30);
     let process = Process::new().unwrap();
     let pid = process.id().unwrap();
-    let workers = process.run_all((0..32).map(|_| own_id::task()));
+    let workers = process.spawn_all((0..32).map(|_| own_id::task()));
     assert_eq!(workers.len(), 32);
     let workers: Vec<_> = workers.into_iter().map(Result::unwrap).collect();
     for worker in workers {
@@ -277,12 +277,12 @@ fn run_all_pipelines() {
         assert_eq!(worker.join().unwrap(), id);
     }
     let results: Vec<u64> = process
-        .run_all((0..10).map(nap::task))
+        .spawn_all((0..10).map(nap::task))
         .into_iter()
         .map(|worker| worker.unwrap().join().unwrap())
         .collect();
     assert_eq!(results, (0..10).collect::<Vec<_>>());
-    assert!(process.run_all(Vec::<zygote::Task<()>>::new()).is_empty());
+    assert!(process.spawn_all(Vec::<zygote::Task<()>>::new()).is_empty());
 
     // Stopped, so that it forks nothing more.
     util::signal(pid, libc::SIGSTOP);
@@ -296,7 +296,7 @@ fn run_all_pipelines() {
         !stock.iter().any(|pid| util::is_alive(*pid))
     });
     let failed = within(Duration::from_secs(2), || {
-        process.run_all([sleep::task(), sleep::task()])
+        process.spawn_all([sleep::task(), sleep::task()])
     });
     assert_eq!(failed.len(), 2);
     for worker in failed {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use zygote::{Capability, Error, Process, Sender, channel};
+use zygote::{Error, Process, Sender, channel, settings::Capability};
 
 use crate::util::{
     self, Census, PATIENCE, alone, field, is_alive, may, may_change_user, missing, until, watchdog,

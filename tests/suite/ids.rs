@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use zygote::{Namespaces, Process, UserMap};
+use zygote::{
+    Process,
+    settings::{Namespaces, UserMap},
+};
 
 use super::namespaces::{in_pid, inside, sleep};
 use crate::util::{is_root, missing};

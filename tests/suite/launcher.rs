@@ -64,7 +64,10 @@ fn a_launcher_that_does_not_answer_is_given_up() {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("mark");
         let mut touch = Command::new("touch");
-        let error = touch.arg(&mark).deadline(Duration::from_millis(50)).spawn();
+        let error = touch
+            .arg(&mark)
+            .start_timeout(Duration::from_millis(50))
+            .spawn();
         let error = error.unwrap_err();
         assert!(error.is_timeout() && error.is_unstarted(), "{error:?}");
         let (second, other) = starter(&mut Command::new("sh"));

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nix::sys::signal::{SigSet, Signal, raise};
-use zygote::{Command, Namespaces, Process, Worker};
+use zygote::{Command, Process, Worker, settings::Namespaces};
 
 use crate::util::{
     Census, PATIENCE, alone, children, fds, is_alive, is_root, missing, signal, title, until,

@@ -11,7 +11,10 @@ use std::{
 };
 
 use nix::unistd::{getpgrp, getsid};
-use zygote::{Cgroup, Namespaces, Process};
+use zygote::{
+    Process,
+    settings::{Cgroup, Namespaces},
+};
 
 use super::namespaces::inside;
 use crate::util::{OwnCgroup, is_root, missing, until};

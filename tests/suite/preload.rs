@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use zygote::{Arg, Error, Preload, Process};
+use zygote::{Error, Preload, Process, raw::Arg};
 
 use crate::util::{self, watchdog, within};
 
@@ -197,7 +197,7 @@ fn a_preload_has_a_deadline() {
     let _limit = watchdog(30);
     let process = Process::new().unwrap();
     let pid = process.id().unwrap();
-    let process = process.deadline(Duration::from_millis(100));
+    let process = process.start_timeout(Duration::from_millis(100));
     let error = within(Duration::from_secs(2), || process.preload(never::task()));
     let error = error.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
@@ -222,12 +222,12 @@ fn take() -> Vec<Vec<u8>> {
         Arg::Bytes(bytes) => bytes,
         Arg::Fd(_) => b"(a descriptor)".to_vec(),
     };
-    zygote::take_args().map(bytes).collect()
+    zygote::raw::take_args().map(bytes).collect()
 }
 
 #[zygote::entry]
 fn taken_and_left(taken: &Vec<Vec<u8>>) -> (Vec<Vec<u8>>, usize) {
-    (taken.clone(), zygote::take_args().len())
+    (taken.clone(), zygote::raw::take_args().len())
 }
 
 #[test]

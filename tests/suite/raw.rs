@@ -7,7 +7,10 @@ use std::{
 };
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use zygote::{Arg, Args, Process};
+use zygote::{
+    Process,
+    raw::{Arg, Args},
+};
 
 use crate::util::{self, watchdog};
 

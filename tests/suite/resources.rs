@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use zygote::{Capability, Error, Exit, IoPriority, Process, Resource, Scheduler, Stdio};
+use zygote::{
+    Error, Exit, Process, Stdio,
+    settings::{Capability, IoPriority, Resource, Scheduler},
+};
 
 use crate::util::{self, Census, alone, field, may, may_change_user, missing, watchdog};
 

@@ -125,7 +125,7 @@ fn settings_are_kept_by_forks_and_preloads_and_never_reach_a_template() {
         assert_eq!(homes, (None, Some("set".to_owned())));
     }
     let process = Process::new().unwrap().env("ZYGOTE_TEST_HOME", "each");
-    for worker in process.run_all(vec![bytes_of::task("ZYGOTE_TEST_HOME".into()); 3]) {
+    for worker in process.spawn_all(vec![bytes_of::task("ZYGOTE_TEST_HOME".into()); 3]) {
         assert_eq!(worker.unwrap().join().unwrap(), Some("each".into()));
     }
 }
@@ -213,7 +213,7 @@ fn join_closes_a_piped_stdin() {
 fn each_worker_of_a_process_has_pipes_of_its_own() {
     let process = Process::new().unwrap().stdout(Stdio::piped());
     let mut workers: Vec<_> = process
-        .run_all([1_usize, 100_000, 3].map(write_much::task))
+        .spawn_all([1_usize, 100_000, 3].map(write_much::task))
         .into_iter()
         .map(Result::unwrap)
         .collect();

@@ -71,7 +71,7 @@ fn it_grows_with_what_is_in_use_up_to_the_limit() {
     for (most, at_once, least, highest) in [(0, 4, 0, 0), (3, 10, 2, 3), (40, 30, 15, 30)] {
         let process = Process::new().unwrap().stock(most);
         let template = process.id().unwrap();
-        let workers = process.run_all((0..at_once).map(|_| own_and_parent::task()));
+        let workers = process.spawn_all((0..at_once).map(|_| own_and_parent::task()));
         for worker in workers.into_iter().map(Result::unwrap) {
             worker.wait().unwrap();
             assert_eq!(worker.join().unwrap().1, template);

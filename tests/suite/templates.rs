@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use zygote::{Arg, Process};
+use zygote::{Process, raw::Arg};
 
 use crate::util::{self, Census, alone, watchdog, within};
 
@@ -44,7 +44,7 @@ fn sleeps(begun: zygote::Sender<()>) {
 /// The raw arguments, as text.
 #[zygote::entry]
 fn told() -> String {
-    zygote::take_args()
+    zygote::raw::take_args()
         .map(|arg| match arg {
             Arg::Bytes(bytes) => String::from_utf8(bytes).unwrap(),
             Arg::Fd(_) => "(a descriptor)".to_owned(),

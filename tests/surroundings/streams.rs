@@ -307,7 +307,7 @@ fn a_stream_that_is_closed_is_null() {
 fn lends_to_many() {
     both(|way| {
         let process = Process::new().unwrap();
-        let workers = process.run_all((0..90).map(echo::task));
+        let workers = process.spawn_all((0..90).map(echo::task));
         for (n, worker) in (0..).zip(workers) {
             assert_eq!(worker.and_then(zygote::Worker::join).unwrap(), n, "{way}");
         }

@@ -68,7 +68,7 @@ pub(crate) fn field(status: &str, name: &str) -> String {
 }
 
 /// Whether this process has a capability.
-pub(crate) fn may(capability: zygote::Capability) -> bool {
+pub(crate) fn may(capability: zygote::settings::Capability) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let set = u64::from_str_radix(&field(&status, "CapEff"), 16).unwrap();
     set & (1 << capability as u8) != 0
@@ -76,7 +76,7 @@ pub(crate) fn may(capability: zygote::Capability) -> bool {
 
 /// Whether this process may give any user to a worker.
 pub(crate) fn may_change_user() -> bool {
-    may(zygote::Capability::Setuid) && may(zygote::Capability::Setgid)
+    may(zygote::settings::Capability::Setuid) && may(zygote::settings::Capability::Setgid)
 }
 
 /// Runs the calling test's body in a process of its own: this test program,

@@ -8,7 +8,7 @@ use std::{
 };
 
 pub use zygote;
-use zygote::{Arg, Args, Process};
+use zygote::{Process, raw::{Arg, Args}};
 
 /// Which of the two this is.
 pub const NAME: &str = env!("CARGO_PKG_NAME");

@@ -50,7 +50,7 @@ pub(crate) fn make(dir: &Path) -> anyhow::Result<()> {
             let size = (width, height);
             paint::task(Scene { kind, seed, size }, dir.join(name))
         });
-    for worker in Process::new()?.run_all(tasks) {
+    for worker in Process::new()?.spawn_all(tasks) {
         worker?.join()??;
     }
     spoil(dir)

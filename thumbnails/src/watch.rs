@@ -38,7 +38,7 @@ impl Limits {
         if self.confine {
             // Beyond what is looked at here, in case that is too late. Address
             // space is more than what is in use.
-            let confine = zygote::Confine::compute().memory(2 * self.memory);
+            let confine = zygote::settings::Confine::compute().memory(2 * self.memory);
             return Ok(process.confine(confine.cpu_time(self.time)));
         }
         Ok(process)

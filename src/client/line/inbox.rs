@@ -70,6 +70,10 @@ impl Inbox {
         self.answers.remove(&number)
     }
 
+    pub(in crate::client) fn has_answer(&self, number: u64) -> bool {
+        self.answers.contains_key(&number)
+    }
+
     /// The answer of this number if it is a failure, which stays.
     pub(in crate::client) fn failure(&self, number: u64) -> Option<&Error> {
         match self.answers.get(&number)? {
@@ -283,7 +287,10 @@ mod tests {
     fn a_failure_stays_until_it_is_taken_and_is_no_other_answer() {
         let (mut inbox, _) = inbox([failed(0, "no"), frame(Kind::Done, 1, &[])]);
         assert_eq!(inbox.failure(0).map(Error::message), Some("no"));
-        assert_eq!(inbox.take_failure(0).as_ref().map(Error::message), Some("no"));
+        assert_eq!(
+            inbox.take_failure(0).as_ref().map(Error::message),
+            Some("no")
+        );
         assert!(inbox.take_failure(0).is_none());
         assert!(inbox.take_failure(1).is_none());
         assert!(matches!(inbox.take_answer(1), Some(Answer::Done)));

@@ -11,6 +11,7 @@ mod started;
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 pub(crate) use self::lend::lend;
+pub use self::run::spawn;
 use super::{peer::Peer, template};
 use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 
@@ -176,8 +177,9 @@ impl<S> Process<S> {
         self.lease.peer()
     }
 
-    /// Limits every wait of this process and of its forks: for a fork to exist
-    /// (10 s by default) and for a preload to be done (60 s by default).
+    /// Limits how long a start may take, for this process and its forks: until a
+    /// fork exists and has applied its settings (10 s by default), and until a preload
+    /// is done (60 s by default). It does not limit what a worker does then.
     ///
     /// # Examples
     ///
@@ -189,11 +191,11 @@ impl<S> Process<S> {
     ///     std::thread::sleep(Duration::from_secs(3600));
     /// }
     ///
-    /// let process = zygote::Process::new()?.deadline(Duration::from_millis(20));
+    /// let process = zygote::Process::new()?.start_timeout(Duration::from_millis(20));
     /// assert!(process.preload(never::task()).unwrap_err().is_timeout());
     /// # Ok::<(), zygote::Error>(())
     /// ```
-    pub fn deadline(mut self, patience: Duration) -> Self {
+    pub fn start_timeout(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
         self
     }

@@ -29,7 +29,7 @@ impl<S> Process<S> {
     ///
     /// ```
     /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
-    /// use zygote::{Arg, Args, Process};
+    /// use zygote::{Process, raw::{Arg, Args}};
     ///
     /// #[zygote::entry(raw)]
     /// fn greet(mut conn: UnixStream, args: Args) {

@@ -14,26 +14,25 @@ use crate::{
     task::{Anywhere, Load, RunsIn, Task},
 };
 
-/// So many tasks are on their way before [`Process::run_all`] waits for the first.
+/// So many tasks are on their way before [`Process::spawn_all`] waits for the first.
 /// Each lends three descriptors, and of those that nobody has received yet a user
 /// may have only so many.
 const AHEAD: usize = 32;
 
-impl Process<()> {
-    #[doc(hidden)]
-    pub fn __spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
-        let load = task.load();
-        load.check()?;
-        let peer = template::with_default(Self::fork_of);
-        let peer = peer.map_err(|error| error.with_entry(load.entry.path()))?;
-        let (lease, settings) = (Lease(Some(peer)), Settings::default());
-        let deadline = Deadline::after(template::PATIENCE);
-        Started::tell(lease, settings, load, &[], Until::Ready, deadline)?.begin(
-            &task,
-            &[],
-            deadline,
-        )
-    }
+/// Runs a task in a fork of the default template: what `f::spawn` calls.
+///
+/// # Errors
+///
+/// As [`Process::new`] and [`Process::run`].
+pub fn spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
+    let load = task.load();
+    load.check()?;
+    let peer = template::with_default(Process::fork_of);
+    let peer = peer.map_err(|error| error.with_entry(load.entry.path()))?;
+    let (lease, settings) = (Lease(Some(peer)), Settings::default());
+    let deadline = Deadline::after(template::PATIENCE);
+    let started = Started::tell(lease, settings, load, &[], Until::Ready, deadline)?;
+    started.begin(&task, &[], deadline)
 }
 
 impl<S> Process<S> {
@@ -61,15 +60,41 @@ impl<S> Process<S> {
             .begin(task, &[], deadline)
     }
 
-    #[doc(hidden)]
-    pub fn __spawn_on<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Result<Worker<R>> {
+    /// Runs a task in a fork of this process, which stays as it is: a fork from
+    /// [stock](Self::stock), where one waits.
+    ///
+    /// Returns when the worker exists, not when it has ended. What
+    /// `f::spawn(&process, …)` is for an entry that takes the preloaded value, this is
+    /// for any entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run): in every case no code of the entry has run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::entry]
+    /// fn user() -> Option<String> {
+    ///     std::env::var("USER").ok()
+    /// }
+    ///
+    /// let process = zygote::Process::new()?.env("USER", "nobody");
+    /// for _ in 0..2 {
+    ///     let worker = process.spawn(user::task())?;
+    ///     assert_eq!(worker.join()?.as_deref(), Some("nobody"));
+    /// }
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn spawn<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Result<Worker<R>> {
         let deadline = self.until(template::PATIENCE);
         self.start_fork(task.load(), deadline)?
             .begin(&task, &[], deadline)
     }
 
-    /// Runs each task in a fork of this process: 32 are asked for before the first
-    /// is waited for. One result for each task, in order.
+    /// Runs each task in a fork of this process, as [`spawn`](Self::spawn) does, and
+    /// gives one result for each task, in order. 32 processes are asked for before the
+    /// first is waited for.
     ///
     /// # Examples
     ///
@@ -81,13 +106,13 @@ impl<S> Process<S> {
     ///
     /// let process = zygote::Process::new()?;
     /// let mut sum = 0;
-    /// for worker in process.run_all((1..=10).map(square::task)) {
+    /// for worker in process.spawn_all((1..=10).map(square::task)) {
     ///     sum += worker?.join()?;
     /// }
     /// assert_eq!(sum, 385);
     /// # Ok::<(), zygote::Error>(())
     /// ```
-    pub fn run_all<R, K: RunsIn<S>>(
+    pub fn spawn_all<R, K: RunsIn<S>>(
         &self,
         tasks: impl IntoIterator<Item = Task<R, K>>,
     ) -> Vec<Result<Worker<R>>> {
@@ -106,6 +131,7 @@ impl<S> Process<S> {
         workers.extend(asked.into_iter().map(begin));
         workers
     }
+
     /// Tells a fork of this process to run a task.
     fn start_fork(&self, load: &Load, deadline: Deadline) -> Result<Started> {
         load.check()?;

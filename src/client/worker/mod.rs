@@ -97,7 +97,7 @@ impl<R> Worker<R> {
     }
 
     /// Its process id, as it sees it itself; in a
-    /// [PID namespace](crate::Namespaces::pid) it sees another.
+    /// [PID namespace](crate::settings::Namespaces::pid) it sees another.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.peer.known().map_or(0, |hello| hello.pid)
@@ -171,7 +171,7 @@ impl<R> Worker<R> {
     ///
     /// | setting | what is killed | what is not |
     /// |---|---|---|
-    /// | a [PID namespace](crate::Namespaces::pid) | everything in it | |
+    /// | a [PID namespace](crate::settings::Namespaces::pid) | everything in it | |
     /// | [`cgroup`](crate::Process::cgroup) of version 2 | **everything** in it and below, by `cgroup.kill` (Linux 5.14) | what was moved out; all of version 1 |
     /// | [`process_group(0)`](crate::Process::process_group), [`session`](crate::Process::session) | the group | what has made a group of its own, as shells with job control and daemons do |
     ///

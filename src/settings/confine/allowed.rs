@@ -19,7 +19,7 @@ use crate::settings::{Setting, Settings, What};
 ///
 /// ```
 /// use std::time::Duration;
-/// use zygote::{Confine, Process};
+/// use zygote::{Process, settings::Confine};
 ///
 /// #[zygote::entry]
 /// fn name() -> std::io::Result<String> {
@@ -87,7 +87,7 @@ impl Confine {
     /// # Examples
     ///
     /// ```
-    /// use zygote::{Confine, Process};
+    /// use zygote::{Process, settings::Confine};
     ///
     /// #[zygote::entry]
     /// fn has_room_for(bytes: usize) -> bool {
@@ -129,7 +129,7 @@ impl Confine {
     /// # Examples
     ///
     /// ```
-    /// use zygote::{Confine, Process};
+    /// use zygote::{Process, settings::Confine};
     ///
     /// #[zygote::entry]
     /// fn length(path: std::path::PathBuf) -> std::io::Result<usize> {
@@ -172,7 +172,7 @@ impl Confine {
     /// # Examples
     ///
     /// ```
-    /// use zygote::{Confine, Process};
+    /// use zygote::{Process, settings::Confine};
     ///
     /// #[zygote::entry]
     /// fn look() -> bool {

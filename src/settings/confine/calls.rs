@@ -86,7 +86,7 @@ pub(super) const ALWAYS: &[i64] = &[
     libc::SYS_time,
 ];
 
-/// With [`Confine::sockets`](crate::Confine::sockets): no `socket`, no
+/// With [`Confine::sockets`](crate::settings::Confine::sockets): no `socket`, no
 /// `socketpair`, no `bind`, no `connect`, no `listen`.
 pub(super) const SOCKETS: &[i64] = &[
     libc::SYS_accept,

@@ -117,7 +117,7 @@ fn program(name: &str, deadline: Duration) -> Call {
     let started = Command::new("sh")
         .args(["-c", "echo \"$0\" >>\"$1\"", name])
         .arg(env::var_os(RECORD).unwrap())
-        .deadline(deadline)
+        .start_timeout(deadline)
         .spawn();
     let mut child = match started {
         Ok(child) => child,
@@ -141,7 +141,7 @@ fn program(name: &str, deadline: Duration) -> Call {
 
 /// One call of every kind, one after the other, each with this deadline.
 fn calls(round: &str, deadline: Duration) -> Vec<(String, Call)> {
-    let own = || Ok::<_, Error>(Process::new()?.deadline(deadline));
+    let own = || Ok::<_, Error>(Process::new()?.start_timeout(deadline));
     let name = |call: &str| format!("{round} {call}");
     let file = tempfile::tempfile().unwrap();
     let inode = file.metadata().unwrap().ino();
@@ -176,7 +176,7 @@ fn calls(round: &str, deadline: Duration) -> Vec<(String, Call)> {
 
     all.push((name("program"), program(&name("program"), deadline)));
 
-    let fresh = Process::fresh().map(|process| process.deadline(deadline));
+    let fresh = Process::fresh().map(|process| process.start_timeout(deadline));
     let worker = fresh.and_then(|process| process.run(task(name("fresh"))));
     all.push((
         name("fresh"),

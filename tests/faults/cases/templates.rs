@@ -110,7 +110,7 @@ fn full() {
     const DEADLINE: Duration = Duration::from_millis(2);
     let ground = Ground::take();
     let directory = tempfile::tempdir().unwrap();
-    let own = Process::new().unwrap().deadline(DEADLINE);
+    let own = Process::new().unwrap().start_timeout(DEADLINE);
     let id = own.id().unwrap();
     send(id, libc::SIGSTOP);
     assert!(until(LIMIT, || stat(id).unwrap().state == 'T'));
@@ -127,7 +127,7 @@ fn full() {
     }
     assert!(refused > 0, "the socket took {CALLS} requests");
     send(id, libc::SIGCONT);
-    let again = |own: Process| own.deadline(LIMIT).run(echo::task(8));
+    let again = |own: Process| own.start_timeout(LIMIT).run(echo::task(8));
     // It is through with what was given up.
     let worker = until(LIMIT, || {
         own.fork().and_then(|it| again(it)?.join()).is_ok()

@@ -209,7 +209,7 @@ fn steps_before_the_program() {
             .output()
             .map(|output| all_of(&output))
             .map_err(Into::into);
-        let own = zygote::Command::new("pwd").pre_exec(task).output();
+        let own = zygote::Command::new("pwd").before_exec(task).output();
         let own = own.map(|output| all_of(&output));
         // It did run something.
         let own = own.map_err(|error| std::io::Error::from(error).into());

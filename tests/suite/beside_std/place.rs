@@ -9,7 +9,7 @@ use nix::{
     unistd::{Pid, getpgrp, getsid, setpgid, setsid},
 };
 
-use zygote::Capability;
+use zygote::settings::Capability;
 
 use super::{all_of, differs, same};
 use crate::util::{alone, may, missing, watchdog};

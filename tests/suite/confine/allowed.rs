@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use zygote::{Confine, Process, Receiver, Sender, Stdio, channel};
+use zygote::{Process, Receiver, Sender, Stdio, channel, settings::Confine};
 
 use super::confined;
 use crate::util::watchdog;

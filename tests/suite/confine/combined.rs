@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use zygote::{Confine, Error, Fd, Process, Stdio, channel};
+use zygote::{Error, Fd, Process, Stdio, channel, settings::Confine};
 
 use super::{compute, confined, has_landlock};
 use crate::util::{Census, alone, is_alive, signal, watchdog};

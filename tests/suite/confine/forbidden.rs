@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use zygote::{Confine, Process};
+use zygote::{Process, settings::Confine};
 
 use super::{compute, confined};
 use crate::util::watchdog;
@@ -119,8 +119,8 @@ fn act(index: usize) -> i32 {
 fn each_act_is_forbidden_and_works_without_confinement() {
     let _limit = watchdog(60);
     let tasks = || (0..ACTS.len()).map(act::task);
-    let forbidden = compute().run_all(tasks());
-    let free = Process::new().unwrap().run_all(tasks());
+    let forbidden = compute().spawn_all(tasks());
+    let free = Process::new().unwrap().spawn_all(tasks());
     let outcomes = forbidden.into_iter().zip(free);
     for ((what, _, denied, works), (forbidden, free)) in ACTS.iter().zip(outcomes) {
         assert_eq!(forbidden.unwrap().join().unwrap(), *denied, "{what}");
@@ -533,7 +533,7 @@ fn burn(deaf: bool) {
 fn computing_without_end_has_an_end() {
     let _limit = watchdog(60);
     let process = confined(Confine::compute().cpu_time(Duration::from_millis(500)));
-    let workers = process.run_all([false, true].map(burn::task));
+    let workers = process.spawn_all([false, true].map(burn::task));
     let ends = workers.into_iter().map(|worker| {
         let error = worker.unwrap().join().unwrap_err();
         assert!(error.is_signal());

@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use zygote::{Confine, Process};
+use zygote::{Process, settings::Confine};
 
 use super::{compute, confined, has_landlock};
 use crate::util::watchdog;

@@ -7,7 +7,7 @@ mod levels;
 
 use std::io::Write;
 
-use zygote::{Confine, Process};
+use zygote::{Process, settings::Confine};
 
 /// A process that will be confined.
 fn confined(confine: Confine) -> Process {

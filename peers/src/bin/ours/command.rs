@@ -45,7 +45,7 @@ pub(crate) fn measure(found: &mut Found, length: Duration) -> Result<()> {
         [
             &mut |length| {
                 starts(length, || {
-                    ours(zygote::Command::new(PROGRAM).pre_exec(nothing::task()))
+                    ours(zygote::Command::new(PROGRAM).before_exec(nothing::task()))
                 })
             },
             &mut |length| {

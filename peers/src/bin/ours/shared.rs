@@ -32,7 +32,7 @@ pub(crate) fn measure(found: &mut Found, length: Duration) -> Result<()> {
     let share = || {
         let bytes = Bytes::new(&octets)?;
         let tasks = (0..WORKERS).map(|_| ends::task(bytes.clone()));
-        let workers: Vec<_> = process.run_all(tasks);
+        let workers: Vec<_> = process.spawn_all(tasks);
         for worker in workers {
             ensure!(worker?.join()? == 21);
         }

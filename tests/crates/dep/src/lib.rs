@@ -2,7 +2,7 @@
 
 use std::{io::Write, os::unix::net::UnixStream};
 
-use zygote::{Arg, Args};
+use zygote::raw::{Arg, Args};
 
 /// Sends its octets back, upper case.
 #[zygote::entry(raw)]

@@ -5,7 +5,10 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use zygote::{Arg, Args, Process};
+use zygote::{
+    Process,
+    raw::{Arg, Args},
+};
 
 /// Sends its arguments back, upper case.
 #[zygote::entry(raw)]

@@ -44,7 +44,7 @@ pub fn program() -> crate::Result<()> {
     // The function is a function still, and a task is a value.
     let task = area::task((3, 4), 2);
     let tasks = [task.clone(), task];
-    let workers = zygote::Process::new()?.run_all(tasks);
+    let workers = zygote::Process::new()?.spawn_all(tasks);
     for worker in workers {
         assert_eq!(worker?.join()?, area((3, 4), 2));
     }

@@ -18,7 +18,7 @@
 
 use std::{io, net::TcpListener, os::unix::net::UnixStream, path::PathBuf};
 
-use zygote::Args;
+use zygote::raw::Args;
 
 /// Has docs.
 #[zygote::entry]

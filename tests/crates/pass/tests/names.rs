@@ -82,7 +82,7 @@ mod bare {
     }
 
     #[::zygote::entry(raw)]
-    fn raw(_: ::std::os::unix::net::UnixStream, _: ::zygote::Args) {}
+    fn raw(_: ::std::os::unix::net::UnixStream, _: ::zygote::raw::Args) {}
 }
 
 fn main() {

@@ -45,7 +45,7 @@ mod of_a_value {
 macro_rules! raw {
     ($($name:ident)*) => { $(
         #[zygote::entry(raw)]
-        fn $name(conn: std::os::unix::net::UnixStream, args: zygote::Args) {
+        fn $name(conn: std::os::unix::net::UnixStream, args: zygote::raw::Args) {
             drop((conn, args));
         }
     )* };
@@ -117,7 +117,7 @@ mod constants {
     }
 
     #[zygote::entry(raw)]
-    fn raw(_: std::os::unix::net::UnixStream, _: zygote::Args) {}
+    fn raw(_: std::os::unix::net::UnixStream, _: zygote::raw::Args) {}
 
     #[zygote::preload]
     fn preload(a: u8) -> Result<u8, String> {

@@ -87,7 +87,7 @@ fn local_types() {
     }
 
     #[zygote::entry(raw)]
-    fn raw(_: std::os::unix::net::UnixStream, _: zygote::Args) {}
+    fn raw(_: std::os::unix::net::UnixStream, _: zygote::raw::Args) {}
 
     let _: zygote::Task<Local> = show::task(show(Local(use_it(&keep(Local(1))))));
     let _: zygote::Preload<Local> = keep::task(Local(2));

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use zygote::{Arg, Args, Receiver, Sender};
+use zygote::{
+    Receiver, Sender,
+    raw::{Arg, Args},
+};
 
 /// How many entries and preloads the whole program has: those of this file, the
 /// one of `phases`, those of the crate `dep`, and the one of the library itself.

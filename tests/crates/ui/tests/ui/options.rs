@@ -11,7 +11,7 @@ fn twice() {}
 fn incomplete() {}
 
 #[zygote::entry(type = Three, raw)]
-fn raw(conn: std::os::unix::net::UnixStream, args: zygote::Args) {
+fn raw(conn: std::os::unix::net::UnixStream, args: zygote::raw::Args) {
     drop((conn, args));
 }
 

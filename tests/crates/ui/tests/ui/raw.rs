@@ -1,6 +1,6 @@
 use std::os::unix::net::UnixStream;
 
-use zygote::Args;
+use zygote::raw::Args;
 
 #[zygote::entry(raw)]
 fn nothing() {}
