@@ -99,11 +99,11 @@ struct Never {
 }
 
 impl Life {
-    pub(super) fn has_told(&self) {
+    pub(super) fn mark_told(&self) {
         self.go_on_to(Stage::Told);
     }
 
-    pub(super) fn has_died(&self) {
+    pub(super) fn mark_dead(&self) {
         self.go_on_to(Stage::Dead);
     }
 
@@ -120,7 +120,7 @@ impl Life {
     }
 
     /// It will never say `Hello`. The first reason counts, which comes back.
-    pub(super) fn never(&self, why: Error, is_silent: bool) -> Error {
+    pub(super) fn mark_never(&self, why: Error, is_silent: bool) -> Error {
         let never = self.never.get_or_init(|| Never { why, is_silent });
         never.why.clone()
     }
@@ -177,14 +177,14 @@ mod tests {
     fn a_life_goes_on_and_never_back() {
         let life = Life::default();
         assert!(life.is_untold() && !life.is_dead());
-        life.has_told();
+        life.mark_told();
         assert!(!life.is_untold() && !life.is_dead());
-        life.has_died();
+        life.mark_dead();
         assert!(life.is_dead());
-        life.has_told();
+        life.mark_told();
         assert!(life.is_dead(), "it stays so");
         let untold = Life::default();
-        untold.has_died();
+        untold.mark_dead();
         assert!(untold.is_dead() && !untold.is_untold());
     }
 
@@ -192,16 +192,16 @@ mod tests {
     fn one_that_is_gone_without_a_word_is_replaced_unless_it_knew_something() {
         let life = Life::default();
         assert!(!life.has_vanished(), "it may be there");
-        life.never(error("gone"), true);
+        life.mark_never(error("gone"), true);
         assert!(life.has_vanished());
-        life.has_told();
+        life.mark_told();
         assert!(!life.has_vanished());
     }
 
     #[test]
     fn one_that_was_given_up_or_said_why_is_not_replaced() {
         let life = Life::default();
-        life.never(error("given up"), false);
+        life.mark_never(error("given up"), false);
         assert!(!life.has_vanished());
     }
 
@@ -209,8 +209,8 @@ mod tests {
     fn the_first_reason_counts() {
         let life = Life::default();
         assert!(life.why_never().is_none());
-        life.never(error("first"), false);
-        assert_eq!(life.never(error("second"), true).message(), "first");
+        life.mark_never(error("first"), false);
+        assert_eq!(life.mark_never(error("second"), true).message(), "first");
         assert_eq!(life.why_never().map(Error::message), Some("first"));
         assert!(!life.has_vanished());
     }

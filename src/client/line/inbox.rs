@@ -208,6 +208,7 @@ mod tests {
     use std::{fs::File, io};
 
     use super::*;
+    use crate::wire::frame::Fate;
 
     fn frame(kind: Kind, number: u64, body: &[u8]) -> Frame {
         let has_fd = matches!(kind, Kind::Hello | Kind::Born);
@@ -273,7 +274,10 @@ mod tests {
         for second in second {
             let (mut inbox, _) = inbox([frame(Kind::Value, 0, b"first"), second]);
             assert_eq!(value(&mut inbox, 0).as_deref(), Some(&b"first"[..]));
-            assert!(inbox.fault().is_some());
+            assert!(
+                inbox.fault().is_some() && inbox.fault().is_some(),
+                "it stays"
+            );
         }
     }
 
@@ -281,6 +285,16 @@ mod tests {
     fn an_answer_that_nobody_asked_for_is_a_fault() {
         let (mut inbox, _) = inbox([frame(Kind::Value, 3, b"")]);
         assert!(value(&mut inbox, 3).is_none() && inbox.fault().is_some());
+    }
+
+    #[test]
+    fn what_became_of_children_is_kept_by_their_numbers() {
+        let (mut inbox, hello) = inbox([]);
+        let child = inbox.children.expect();
+        let fate = Fate::Unborn { code: 7 };
+        let body = Report::encode(&[Report { child, fate }]);
+        inbox.put(frame(Kind::Exits, 0, &body), &hello);
+        assert_eq!(inbox.children.fate(child), Some(fate));
     }
 
     #[test]

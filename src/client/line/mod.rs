@@ -124,12 +124,8 @@ impl Line {
 
     /// The same, for what is expected to be there: without waiting.
     pub(super) fn look<T>(&self, pick: impl FnMut(&mut Inbox) -> Option<T>) -> Result<Waited<T>> {
-        let now = Deadline::after(Duration::ZERO);
-        self.listen(
-            now,
-            |socket| Ok((link::receive(socket, false), false)),
-            pick,
-        )
+        let receive = |socket: BorrowedFd<'_>| Ok((link::receive(socket, false), false));
+        self.listen(Deadline::after(Duration::ZERO), receive, pick)
     }
 
     fn listen<T>(
@@ -147,7 +143,7 @@ impl Line {
             }
             if !held.turn.take() {
                 held = self.sleep(held, deadline);
-                wait.has_slept(deadline.passed());
+                wait.after_sleep(deadline.passed());
                 continue;
             }
             // No lock is held across a wait.
@@ -157,7 +153,7 @@ impl Line {
             self.give_back(&mut held);
             let (frame, watched) = received?;
             let nothing = matches!(frame, Err(Trouble::Busy));
-            wait.has_read(nothing, watched, deadline.passed());
+            wait.after_read(nothing, watched, deadline.passed());
             self.store(&mut held.inbox, frame);
         }
     }
@@ -302,13 +298,9 @@ mod tests {
         let (line, far) = line();
         say(&far, Kind::Ready, 0);
         drop(far);
-        let (watch, _held) = socket::pair().unwrap();
-        drop(_held);
-        let wait = |pick: fn(&mut Inbox) -> Option<()>| {
-            line.wait(NEVER, Some(watch.as_fd()), pick).unwrap()
-        };
-        assert_eq!(wait(ready), Waited::Got(()));
-        assert_eq!(wait(done), Waited::Closed(Closed { unread: false }));
+        assert_eq!(line.wait(NEVER, None, ready).unwrap(), Waited::Got(()));
+        let end = Waited::Closed(Closed { unread: false });
+        assert_eq!(line.wait(NEVER, None, done).unwrap(), end);
     }
 
     #[test]
@@ -331,11 +323,11 @@ mod tests {
         drop(held);
         say(&far, Kind::Detached, 0);
         say(&far, Kind::Ready, 0);
-        let wait = || line.wait(NEVER, Some(watch.as_fd()), ready).unwrap();
-        assert_eq!(wait(), Waited::Got(()));
-        let never = |_: &mut Inbox| None::<()>;
-        let waited = line.wait(NEVER, Some(watch.as_fd()), never).unwrap();
-        assert_eq!(waited, Waited::Watched);
+        let wait = |pick: fn(&mut Inbox) -> Option<()>| {
+            line.wait(NEVER, Some(watch.as_fd()), pick).unwrap()
+        };
+        assert_eq!(wait(ready), Waited::Got(()));
+        assert_eq!(wait(done), Waited::Watched);
     }
 
     #[test]

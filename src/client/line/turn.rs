@@ -63,7 +63,7 @@ impl Wait {
     /// This thread has read: whether nothing was there, the watched descriptor was
     /// ready, the deadline had passed. What stood in the queue by then still
     /// counts, so that it is read up to its end first.
-    pub(super) fn has_read(&mut self, nothing: bool, watched: bool, passed: bool) {
+    pub(super) fn after_read(&mut self, nothing: bool, watched: bool, passed: bool) {
         self.late += usize::from(watched || passed);
         if nothing || self.late > QUEUE {
             let time = passed.then_some(Over::TimedOut);
@@ -72,7 +72,7 @@ impl Wait {
     }
 
     /// This thread has slept while another read.
-    pub(super) fn has_slept(&mut self, passed: bool) {
+    pub(super) fn after_sleep(&mut self, passed: bool) {
         self.over = passed.then_some(Over::TimedOut);
     }
 }
@@ -116,11 +116,11 @@ mod tests {
     #[test]
     fn a_wait_goes_on_as_long_as_there_is_time() {
         let mut wait = Wait::default();
-        wait.has_read(true, false, false);
-        wait.has_slept(false);
-        wait.has_read(false, false, false);
+        wait.after_read(true, false, false);
+        wait.after_sleep(false);
+        wait.after_read(false, false, false);
         assert_eq!(wait.over(), None);
-        wait.has_slept(true);
+        wait.after_sleep(true);
         assert_eq!(wait.over(), Some(Over::TimedOut));
     }
 
@@ -128,9 +128,9 @@ mod tests {
     fn what_is_in_the_queue_is_read_before_a_wait_is_over() {
         for (watched, over) in [(true, Over::Watched), (false, Over::TimedOut)] {
             let mut wait = Wait::default();
-            wait.has_read(false, watched, true);
+            wait.after_read(false, watched, true);
             assert_eq!(wait.over(), None, "something was there");
-            wait.has_read(true, watched, true);
+            wait.after_read(true, watched, true);
             assert_eq!(wait.over(), Some(over));
         }
     }
@@ -139,10 +139,10 @@ mod tests {
     fn who_sends_without_end_is_not_heard_out() {
         let mut wait = Wait::default();
         for _ in 0..QUEUE {
-            wait.has_read(false, false, true);
+            wait.after_read(false, false, true);
         }
         assert_eq!(wait.over(), None);
-        wait.has_read(false, false, true);
+        wait.after_read(false, false, true);
         assert_eq!(wait.over(), Some(Over::TimedOut));
     }
 }

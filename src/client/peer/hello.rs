@@ -67,7 +67,7 @@ impl Peer {
                 .unstarted()
             }
         };
-        Err(self.life.never(never, is_silent))
+        Err(self.life.mark_never(never, is_silent))
     }
 
     /// It may be there, and stay in a hook, or a constructor.

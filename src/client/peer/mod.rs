@@ -124,7 +124,7 @@ impl Peer {
     /// It is dead, and asked nothing more: a child that it was just forking may
     /// hold its socket open for a moment, so that a request would have no answer.
     pub(super) fn found_dead(&self) -> Error {
-        self.life.has_died();
+        self.life.mark_dead();
         gone()
     }
 

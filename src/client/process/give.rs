@@ -79,7 +79,7 @@ impl<S> Process<S> {
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         // Before its socket leaves: this program may end at once, and others
         // with it.
-        peer.life.has_told();
+        peer.life.mark_told();
         peer.line
             .send(Head::new(Kind::Give, 0), &[], &[], deadline)
             .map_err(|trouble| peer.lost(trouble, "giving a process away", deadline))?;

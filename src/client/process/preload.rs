@@ -89,7 +89,7 @@ impl Lease {
     fn load(&self, load: &Load, deadline: Deadline) -> Result<()> {
         let peer = self.peer();
         peer.discard_stock();
-        peer.life.has_told();
+        peer.life.mark_told();
         // Settings are a worker's.
         let (streams, lent) = lend(&Settings::default());
         send_load(

@@ -87,7 +87,7 @@ impl<S> Process<S> {
         peer.check_epoch()?;
         // What waits in stock was forked without it.
         peer.discard_stock();
-        peer.life.has_told();
+        peer.life.mark_told();
         let deadline = self.until(template::PATIENCE);
         peer.line
             .send(Head::new(kind, 0), body, fds, deadline)
