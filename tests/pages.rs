@@ -145,7 +145,7 @@ fn the_check_sees_what_is_missing() {
     );
     assert_eq!(missing("[a](nothing.md)"), 1);
     assert_eq!(
-        missing("`src/lib.rs`, `tests/ui/*.rs`, `.ci/run --all`, `a/b`"),
+        missing("`src/lib.rs`, `tests/suite/*.rs`, `.ci/run --all`, `a/b`"),
         0
     );
     assert_eq!(missing("`src/nothing.rs` and `tests/nothing/*.rs`"), 2);

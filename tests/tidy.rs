@@ -32,10 +32,11 @@ const LAYERS: &[&[&str]] = &[
 const TOGETHER: (&str, &str) = ("error", "exit");
 
 /// The folders in which no two files import each other.
-const ONE_WAY: &[&str] = &["client"];
+const ONE_WAY: &[&str] = &["client", "codec", "server", "settings", "wire"];
 
-/// The most lines of a source file.
-const LONGEST: usize = 600;
+/// The most lines of a file of the library and of its macros, and of any other.
+const LONGEST: usize = 400;
+const LONGEST_OTHER: usize = 600;
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -267,6 +268,7 @@ fn circles(files: &BTreeMap<Words, String>) -> Vec<String> {
 #[test]
 fn no_two_files_import_each_other() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
     for folder in ONE_WAY {
         let mut files = BTreeMap::new();
         for file in sources(&src.join(folder)) {
@@ -276,9 +278,9 @@ fn no_two_files_import_each_other() {
             files.insert(words, fs::read_to_string(&file).unwrap());
         }
         assert!(files.len() > 1, "{folder}");
-        let circles = circles(&files);
-        assert!(circles.is_empty(), "{circles:#?}");
+        found.extend(circles(&files));
     }
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
@@ -319,18 +321,21 @@ fn the_check_sees_circles() {
 #[test]
 fn files_are_short() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for dir in [
-        "src",
-        "macros/src",
+    let own = ["src", "macros/src"].map(|dir| (dir, LONGEST));
+    let others = [
         "tests",
         "examples",
         "benches",
         "peers/src",
         "thumbnails/src",
-    ] {
+    ];
+    for (dir, longest) in own
+        .into_iter()
+        .chain(others.map(|dir| (dir, LONGEST_OTHER)))
+    {
         for file in sources(&root.join(dir)) {
             let lines = fs::read_to_string(&file).unwrap().lines().count();
-            assert!(lines <= LONGEST, "{} has {lines} lines", file.display());
+            assert!(lines <= longest, "{} has {lines} lines", file.display());
         }
     }
 }

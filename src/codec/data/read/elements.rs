@@ -2,7 +2,8 @@
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-use super::{super::shape::Form, Fault, Reader, Result, wrong};
+use super::reader::{Reader, Result, wrong};
+use crate::codec::data::{fault::Fault, shape::Form};
 
 impl<'de> Reader<'de> {
     /// Reads of what form the elements are.

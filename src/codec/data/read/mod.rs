@@ -2,151 +2,20 @@
 
 mod elements;
 mod parts;
+mod reader;
 
-use postcard::de_flavors::Slice;
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, Visitor},
+use serde::{Deserializer, de::Visitor};
+
+pub(super) use self::reader::Reader;
+use self::{
+    elements::Track,
+    parts::Variant,
+    reader::{Arrived, Result, wrong},
 };
-
-use self::{elements::Track, parts::Variant};
 use super::{
     fault::Fault,
-    shape::{Form, Shape, What},
+    shape::{Form, What},
 };
-
-type Result<T = (), E = Fault> = std::result::Result<T, E>;
-
-/// A shape that arrived.
-struct Arrived<'de> {
-    shape: Shape<'de>,
-    /// The fields or variants that it was compared with last.
-    fits: Option<&'static [&'static str]>,
-}
-
-/// Reads one value.
-pub(super) struct Reader<'de> {
-    input: postcard::Deserializer<'de, Slice<'de>>,
-    shapes: Vec<Arrived<'de>>,
-    /// The form of the value that comes next; [`Form::None`] once it is read.
-    next: Form,
-    /// The first error: a type that goes on after one has read half a value.
-    failed: Option<Fault>,
-}
-
-impl<'de> Reader<'de> {
-    pub(super) fn new(input: &'de [u8], form: Form, shapes: Vec<Shape<'de>>) -> Result<Self> {
-        if !shapes.iter().all(Shape::whole) {
-            return Err(wrong("a shape"));
-        }
-        let arrived = |shape| Arrived { shape, fits: None };
-        Ok(Self {
-            input: postcard::Deserializer::from_bytes(input),
-            shapes: shapes.into_iter().map(arrived).collect(),
-            next: form,
-            failed: None,
-        })
-    }
-
-    /// All must have been read, and without an error on the way.
-    pub(super) fn finish(mut self) -> Result {
-        self.was_read()?;
-        if let Some(fault) = self.failed {
-            return Err(fault);
-        }
-        match self.input.finalize()? {
-            [] => Ok(()),
-            _ => Err(wrong("the end of the value")),
-        }
-    }
-
-    #[cold]
-    fn fail(&mut self, fault: Fault) -> Fault {
-        self.failed.get_or_insert_with(|| fault.clone());
-        fault
-    }
-
-    #[cold]
-    fn refuse(&mut self, text: impl Into<String>) -> Fault {
-        self.fail(Fault::refused(text))
-    }
-
-    // What follows is done for each number of a long sequence, and has to vanish
-    // in the loop: hence `always`, and the errors elsewhere.
-
-    /// Reads a value of postcard's own.
-    #[inline(always)]
-    fn take<T: Deserialize<'de>>(&mut self) -> Result<T> {
-        match T::deserialize(&mut self.input) {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.broken(error)),
-        }
-    }
-
-    #[cold]
-    fn broken(&mut self, error: postcard::Error) -> Fault {
-        self.fail(error.into())
-    }
-
-    /// The next value must be of this form.
-    #[inline(always)]
-    fn want(&mut self, form: Form) -> Result {
-        self.expect(form)?;
-        self.next = Form::None;
-        Ok(())
-    }
-
-    /// As [`want`](Self::want), and it is still to be read.
-    #[inline(always)]
-    fn expect(&mut self, form: Form) -> Result {
-        if self.next == form {
-            return Ok(());
-        }
-        Err(self.unexpected(form))
-    }
-
-    #[cold]
-    fn unexpected(&mut self, form: Form) -> Fault {
-        let (written, read) = (self.next.text(), form.text());
-        self.refuse(format!(
-            "serde's {written} was written where {read} is to be read"
-        ))
-    }
-
-    /// The value that came next must have been read.
-    #[inline(always)]
-    fn was_read(&mut self) -> Result {
-        if self.next == Form::None {
-            return Ok(());
-        }
-        Err(self.unread())
-    }
-
-    #[cold]
-    fn unread(&mut self) -> Fault {
-        let written = self.next.text();
-        self.refuse(format!("serde's {written} was written and not read"))
-    }
-
-    /// Has a part read, which is of this form.
-    #[inline(always)]
-    fn part<T: DeserializeSeed<'de>>(&mut self, form: Form, seed: T) -> Result<T::Value> {
-        self.next = form;
-        match seed.deserialize(&mut *self) {
-            Ok(value) => {
-                self.was_read()?;
-                Ok(value)
-            }
-            Err(fault) => Err(self.fail(fault)),
-        }
-    }
-}
-
-/// What no `Writer` writes.
-#[cold]
-fn wrong(what: &str) -> Fault {
-    serde::de::Error::custom(format_args!("{what} is not what this library writes"))
-}
 
 macro_rules! plain {
     ($($method:ident, $visit:ident($ty:ty) is $form:ident;)*) => { $(

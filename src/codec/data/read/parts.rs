@@ -4,9 +4,10 @@ use serde::de::{
     DeserializeSeed, EnumAccess, SeqAccess, VariantAccess, Visitor, value::BorrowedStrDeserializer,
 };
 
-use super::{
-    super::shape::{Form, What},
-    Arrived, Fault, Reader, Result, wrong,
+use super::reader::{Arrived, Reader, Result, wrong};
+use crate::codec::data::{
+    fault::Fault,
+    shape::{Form, What},
 };
 
 impl<'de> Reader<'de> {

@@ -5,9 +5,10 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
-use super::{
-    super::shape::{Form, Shape, What},
-    Fault, Result, Writer,
+use super::writer::{Result, Writer};
+use crate::codec::data::{
+    fault::Fault,
+    shape::{Form, Shape, What},
 };
 
 /// The elements of a sequence, the keys of a map, or its values.

@@ -2,118 +2,16 @@
 
 mod elements;
 mod parts;
+mod writer;
 
-use postcard::ser_flavors::Flavor;
 use serde::{Serialize, Serializer};
 
-use self::{elements::Elements, parts::Parts};
+pub(super) use self::writer::Writer;
+use self::{elements::Elements, parts::Parts, writer::Result};
 use super::{
     fault::Fault,
-    shape::{Form, Shape, What},
+    shape::{Form, What},
 };
-
-type Result<T = (), E = Fault> = std::result::Result<T, E>;
-
-/// Appends to bytes.
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl Flavor for Append<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// How many shapes are found without a search.
-const SLOTS: usize = 64;
-
-/// Writes one value.
-pub(super) struct Writer<'a> {
-    out: postcard::Serializer<Append<'a>>,
-    /// The form of the value that was written last.
-    last: Form,
-    shapes: Vec<Shape<'static>>,
-    /// Which of them the last type had whose name belongs here.
-    slots: [u32; SLOTS],
-    /// The first error: a type that goes on after one has written half a value.
-    failed: Option<Fault>,
-}
-
-impl<'a> Writer<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
-        Self {
-            out: postcard::Serializer {
-                output: Append(out),
-            },
-            last: Form::None,
-            shapes: Vec::new(),
-            slots: [0; SLOTS],
-            failed: None,
-        }
-    }
-
-    /// What the value was made of.
-    pub(super) fn finish(self) -> Result<(Form, Vec<Shape<'static>>)> {
-        match self.failed {
-            Some(fault) => Err(fault),
-            None => Ok((self.last, self.shapes)),
-        }
-    }
-
-    fn bytes(&mut self) -> &mut Vec<u8> {
-        self.out.output.0
-    }
-
-    #[cold]
-    fn fail(&mut self, fault: Fault) -> Fault {
-        self.failed.get_or_insert_with(|| fault.clone());
-        fault
-    }
-
-    #[cold]
-    fn refuse(&mut self, text: String) -> Fault {
-        self.fail(Fault::refused(text))
-    }
-
-    /// Leaves a byte for what is known later.
-    fn gap(&mut self) -> usize {
-        let at = self.bytes().len();
-        self.bytes().push(0);
-        at
-    }
-
-    /// Fills a gap with the number of a shape; one of two bytes makes room.
-    fn fill(&mut self, at: usize, number: usize) -> Result {
-        match u8::try_from(number) {
-            Ok(byte @ 0..128) => self.bytes()[at] = byte,
-            _ => {
-                let number = postcard::to_stdvec(&number)?;
-                self.bytes().splice(at..=at, number);
-            }
-        }
-        Ok(())
-    }
-
-    /// The number of a shape; a new one if it was not met before.
-    fn number(&mut self, shape: Shape<'static>) -> usize {
-        let known = self.shapes.iter().position(|known| *known == shape);
-        known.unwrap_or_else(|| {
-            self.shapes.push(shape);
-            self.shapes.len() - 1
-        })
-    }
-}
 
 macro_rules! plain {
     ($($method:ident($ty:ty) is $form:ident;)*) => { $(

@@ -8,9 +8,10 @@ use serde::{
     },
 };
 
-use super::{
-    super::shape::{Form, Shape, What, same},
-    Fault, Result, SLOTS, Writer,
+use super::writer::{Result, SLOTS, Writer};
+use crate::codec::data::{
+    fault::Fault,
+    shape::{Form, Shape, What, same},
 };
 
 /// A struct, a tuple or a variant on its way out.
