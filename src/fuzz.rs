@@ -22,7 +22,7 @@ use crate::{
     parcel::{Decoder, Encoder},
     sys::{memory, socket},
     wire::{
-        frame::{Head, Kind, Report, call, failure, ids},
+        frame::{Head, Kind, Report, failure, ids, job},
         link,
     },
 };
@@ -51,8 +51,8 @@ pub fn bodies(bytes: &[u8]) {
     assert!(
         ids::decode(&ids::encode(&ids::decode(bytes).collect::<Vec<_>>())).eq(ids::decode(bytes))
     );
-    if let Some(id) = call::decode(bytes) {
-        assert_eq!(call::encode(id), bytes[..call::LENGTH]);
+    if let Some(id) = job::decode(bytes) {
+        assert_eq!(job::encode(id), bytes[..job::LENGTH]);
     }
 }
 

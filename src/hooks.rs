@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 
 /// One function annotated `#[zygote::hook]`.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Hook {
     /// What to say of a hook that failed or panicked.
     pub(crate) fn failure(&self, text: &str) -> Error {
         let text = format!("the {} hook `{}` {text}", self.when.name(), self.path);
-        let error = Error::new(Kind::Hook, text);
+        let error = Error::new(ErrorKind::Hook, text);
         match self.when {
             // The child may have begun.
             When::Parent => error,

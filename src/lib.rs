@@ -338,7 +338,7 @@ pub mod __private {
         codec::*,
         error::{Error, Result},
         hooks::{HOOKS, Hook, Outcome, When, outcome},
-        parcel::{Call, Decoder, Encoder},
+        parcel::{Decoder, Encoder, Job},
         raw::{Args, take_args},
         registry::{EARLY, ENTRIES, Entry, Role},
         task::{Anywhere, On, Preload, RunsIn, Task},

@@ -1,4 +1,4 @@
-//! What a call carries: encoded bytes and the descriptors that belong to them.
+//! What a job carries: encoded bytes and the descriptors that belong to them.
 //!
 //! Pure: nothing here makes a system call, except that a descriptor that is not
 //! taken out is closed.
@@ -155,7 +155,7 @@ fn short() -> Error {
 /// What the function in a registered entry is given, and where it puts the
 /// result. It exists in the process that runs the entry.
 #[derive(Debug, Default)]
-pub struct Call {
+pub struct Job {
     pub(crate) args: Decoder,
     pub(crate) state: Option<State>,
     pub(crate) reply: Encoder,
@@ -169,7 +169,7 @@ pub(crate) struct State {
     type_name: &'static str,
 }
 
-impl Call {
+impl Job {
     /// The arguments, taken out in order.
     pub fn args(&mut self) -> &mut Decoder {
         &mut self.args
@@ -256,11 +256,11 @@ mod tests {
 
     #[test]
     fn the_state_is_checked_by_type() {
-        let mut call = Call::default();
-        assert!(call.state::<u32>().unwrap_err().is_invalid());
-        call.keep(5_u32);
-        let error = call.state::<String>().unwrap_err();
+        let mut job = Job::default();
+        assert!(job.state::<u32>().unwrap_err().is_invalid());
+        job.keep(5_u32);
+        let error = job.state::<String>().unwrap_err();
         assert!(error.to_string().contains("u32"));
-        assert!(call.state::<u32>().is_ok_and(|n| *n == 5));
+        assert!(job.state::<u32>().is_ok_and(|n| *n == 5));
     }
 }

@@ -13,7 +13,7 @@ use linkme::distributed_slice;
 use crate::{
     codec::Hand,
     error::{Error, Result},
-    parcel::{Call, Decoder, Encoder},
+    parcel::{Decoder, Encoder, Job},
     registry::{self, ENTRIES, Entry, Id, Role},
     sys::{
         exec::{self, Program},
@@ -90,13 +90,13 @@ fn push_fd(out: &mut Encoder, fd: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
-fn run(call: &mut Call) -> Result<()> {
-    let (mut plan, before) = decode(call.args())?;
+fn run(job: &mut Job) -> Result<()> {
+    let (mut plan, before) = decode(job.args())?;
     plan.prepare()?;
     plan.streams.clear();
     let is_first = before.is_empty();
-    for (entry, call) in before {
-        run_before(entry, call)?;
+    for (entry, job) in before {
+        run_before(entry, job)?;
     }
     let error = plan.replace_this();
     // After a task that ran before it is not safe to try again.
@@ -149,7 +149,7 @@ impl Plan {
 }
 
 type Streams = Vec<(i32, OwnedFd)>;
-type Before = Vec<(&'static Entry, Call)>;
+type Before = Vec<(&'static Entry, Job)>;
 
 fn decode(input: &mut Decoder) -> Result<(Plan, Before)> {
     let signals = input.take_list(|input| {
@@ -192,24 +192,24 @@ fn take_string(input: &mut Decoder) -> Result<CString> {
 }
 
 /// A task to run before, and its arguments.
-fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Call)> {
+fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Job)> {
     let id = Id::decode(input.take_array()?);
     let bytes = input.take_bytes()?.to_vec();
     let fds = input.take_list(Decoder::take_fd)?;
-    let call = Call {
+    let job = Job {
         args: Decoder::new(bytes, fds),
-        ..Call::default()
+        ..Job::default()
     };
-    Ok((registry::find(id)?, call))
+    Ok((registry::find(id)?, job))
 }
 
-fn run_before(entry: &Entry, mut call: Call) -> Result<()> {
+fn run_before(entry: &Entry, mut job: Job) -> Result<()> {
     let failed = |error: Error| error.context(format!("before_exec `{}`", entry.path()));
-    let ran = entry.run(&mut call);
+    let ran = entry.run(&mut job);
     // A task that forks: the program is executed once.
     fork::end_copy(0);
     ran.map_err(failed)?;
-    let mut reply = Decoder::new(call.reply.bytes, call.reply.fds);
+    let mut reply = Decoder::new(job.reply.bytes, job.reply.fds);
     match reply.take_byte()? {
         0 => Ok(()),
         _ => {

@@ -12,13 +12,13 @@ use proptest::{
 };
 
 use crate::{
-    codec::{Codec, Kind as Way, via::*},
-    error::{Error, Kind as ErrorKind},
+    codec::{Codec, Way, via::*},
+    error::{Error, ErrorKind},
     exit::Rusage,
     parcel::{Decoder, Encoder},
     registry::Id,
     sys::counted::largest,
-    wire::frame::{Fate, Head, Kind, Report, call, failure, ids},
+    wire::frame::{Fate, Head, Kind, Report, failure, ids, job},
 };
 
 type Boxed = Box<dyn error::Error + Send + Sync>;
@@ -109,7 +109,7 @@ fn understand(bytes: &[u8]) {
     let _ = failure::decode(bytes).map(|error| failure::encode(&error));
     let _ = Report::decode(bytes);
     let _ = ids::decode(bytes).count();
-    let _ = call::decode(bytes);
+    let _ = job::decode(bytes);
 }
 
 /// Every beginning, and one change.
@@ -159,7 +159,7 @@ proptest! {
         prop_assert_eq!(Report::decode(&Report::encode(&reports)), reports);
         prop_assert!(ids::decode(&ids::encode(&numbers)).eq(numbers));
         let id = Id { index: name.0, hash: name.1 };
-        prop_assert_eq!(call::decode(&call::encode(id)), Some(id));
+        prop_assert_eq!(job::decode(&job::encode(id)), Some(id));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use crate::{
     error::{Error, Result},
-    parcel::Call,
+    parcel::Job,
 };
 
 /// One function annotated `#[zygote::entry]` or `#[zygote::preload]`.
@@ -18,7 +18,7 @@ pub struct Entry {
     line: u32,
     hash: u64,
     role: Role,
-    run: fn(&mut Call) -> Result<()>,
+    run: fn(&mut Job) -> Result<()>,
 }
 
 /// What an [`Entry`] may be asked to do.
@@ -50,7 +50,7 @@ impl Entry {
         column: u32,
         signature: &'static str,
         role: Role,
-        run: fn(&mut Call) -> Result<()>,
+        run: fn(&mut Job) -> Result<()>,
     ) -> Self {
         let mut hash = fnv(0xcbf2_9ce4_8422_2325, path.as_bytes());
         hash = fnv(hash, file.as_bytes());
@@ -77,8 +77,8 @@ impl Entry {
         self.role
     }
 
-    pub(crate) fn run(&self, call: &mut Call) -> Result<()> {
-        (self.run)(call)
+    pub(crate) fn run(&self, job: &mut Job) -> Result<()> {
+        (self.run)(job)
     }
 
     /// Where its code begins.
@@ -209,7 +209,7 @@ const fn fnv(mut hash: u64, bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn nothing(_: &mut Call) -> Result<()> {
+    fn nothing(_: &mut Job) -> Result<()> {
         Ok(())
     }
 

@@ -65,7 +65,7 @@ fn run(it: &Expansion<'_>, result: &Ident) -> TokenStream {
         Output::Never => quote!(#take #call),
         _ => quote_spanned! {*at=>
             #take
-            #private::put(&#result(), "the result", #call, __zygote_call.reply())
+            #private::put(&#result(), "the result", #call, __zygote_job.reply())
         },
     }
 }
@@ -77,10 +77,10 @@ fn result_codec(it: &Expansion<'_>, name: &Ident, ty: &Type) -> TokenStream {
     quote_spanned! {at=>
         fn #name() -> impl #private::Codec<#ty> {
             use #private::via::*;
-            let __zygote_kinds = (&&#private::Kind::<#ty>::NEW).split();
-            __zygote_kinds.join(
-                (&&&&&__zygote_kinds.ok()).codec(),
-                (&&&&&__zygote_kinds.err()).codec(),
+            let __zygote_ways = (&&#private::Way::<#ty>::NEW).split();
+            __zygote_ways.join(
+                (&&&&&__zygote_ways.ok()).codec(),
+                (&&&&&__zygote_ways.err()).codec(),
             )
         }
     }

@@ -94,7 +94,7 @@ impl<'a> Expansion<'a> {
             .map(|_| quote_spanned!(*at=> #[allow(deprecated)]));
         quote_spanned! {*at=>
             #(#allow)*
-            fn #run(__zygote_call: &mut #private::Call) -> #private::Result<()> {
+            fn #run(__zygote_job: &mut #private::Job) -> #private::Result<()> {
                 #body
             }
 
@@ -120,7 +120,7 @@ impl<'a> Expansion<'a> {
         quote_spanned! {at=>
             fn #name() -> impl #private::Codec<#ty> {
                 use #private::via::*;
-                (&&&&&#private::Kind::<#ty>::NEW).codec()
+                (&&&&&#private::Way::<#ty>::NEW).codec()
             }
         }
     }
@@ -174,13 +174,13 @@ impl<'a> Expansion<'a> {
                 quote_spanned!(*at=> #private::take(&#name(), #label, __zygote_input)?)
             });
         let take = quote_spanned! {*at=>
-            let (#(#idents,)*) = #private::arguments(&#element, __zygote_call, |__zygote_input| {
+            let (#(#idents,)*) = #private::arguments(&#element, __zygote_job, |__zygote_input| {
                 #private::Result::Ok((#(#takes,)*))
             })?;
         };
         let state = self.signature.state.iter().map(|reference| {
             let ty = &reference.elem;
-            quote_spanned!(*at=> #private::state::<#ty>(&#element, __zygote_call)?)
+            quote_spanned!(*at=> #private::state::<#ty>(&#element, __zygote_job)?)
         });
         let name = self.name();
         (take, quote_spanned!(*at=> #name(#(#state,)* #(#idents),*)))

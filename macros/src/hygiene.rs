@@ -177,11 +177,11 @@ fn every_name_of_an_expansion_is_marked_as_ours() {
     );
     // It does see names of each kind.
     for name in [
-        "__zygote_call",
+        "__zygote_job",
         "__zygote_out",
         "__ZYGOTE_ELEMENT",
         "__zygote_argument_0",
-        "__zygote_kinds",
+        "__zygote_ways",
     ] {
         assert!(names.contains(name), "{name} is not in {names:?}");
     }

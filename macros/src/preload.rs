@@ -111,7 +111,7 @@ fn run(it: &Expansion<'_>, value: &Value) -> TokenStream {
     let keep = if value.in_place {
         quote_spanned!(*at=> #value_of;)
     } else {
-        quote_spanned!(*at=> __zygote_call.keep::<#ty>(#value_of);)
+        quote_spanned!(*at=> __zygote_job.keep::<#ty>(#value_of);)
     };
     quote_spanned! {*at=>
         #take

@@ -34,7 +34,7 @@ pub(crate) fn expand(it: &Expansion<'_>) -> Result<TokenStream> {
     let register = it.register(
         "Raw",
         &quote_spanned! {*at=>
-            let __zygote_conn = #private::connection(&#element, __zygote_call)?;
+            let __zygote_conn = #private::connection(&#element, __zygote_job)?;
             let __zygote_args = #private::take_args();
             let __zygote_conn: #conn = #conn_is;
             let __zygote_args: #args = #args_are;

@@ -8,7 +8,7 @@ use std::{
 
 use super::{birth::Birth, ending, peer::Peer};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, ErrorKind, Result},
     exit::Exit,
     phase, start,
     sys::{
@@ -192,7 +192,7 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
     match own {
         // Not a line of the program ran. What it needed there may be there soon.
         Some((status, exit)) if status == UNLOADED << 8 => Error::new(
-            Kind::Exit,
+            ErrorKind::Exit,
             format!(
                 "{EXECUTED} and could not be loaded (exit code 127): its libraries are gone, or \
                  there is no room (RLIMIT_NOFILE, RLIMIT_AS)"
@@ -204,7 +204,7 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
         // Whatever it did instead, it must not do it again.
         Some((_, exit)) if unread => {
             let text = format!("{EXECUTED}, and {exit} without having looked at what it was asked");
-            give_up(Error::new(Kind::Exit, text).with_exit(exit))
+            give_up(Error::new(ErrorKind::Exit, text).with_exit(exit))
         }
         _ => gone(exit),
     }
@@ -213,12 +213,12 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
 fn gone(exit: Option<Exit>) -> Error {
     match exit {
         Some(exit) => Error::new(
-            Kind::TemplateGone,
+            ErrorKind::TemplateGone,
             format!("{EXECUTED} and {exit} while it started"),
         )
         .with_exit(exit),
         None => Error::new(
-            Kind::TemplateGone,
+            ErrorKind::TemplateGone,
             format!("{EXECUTED} and ended while it started"),
         ),
     }

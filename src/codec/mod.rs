@@ -1,7 +1,7 @@
 //! How arguments and results become bytes and descriptors.
 //!
 //! The way is chosen by type, at compile time, in the expansion of the macros:
-//! [`Kind`] has the ranks. Nothing here makes a system call but to duplicate a
+//! [`Way`] has the ranks. Nothing here makes a system call but to duplicate a
 //! descriptor, and nothing knows of frames or processes.
 
 #[cfg(feature = "serde")]
@@ -9,20 +9,20 @@ mod data;
 mod failure;
 mod fd;
 mod hand;
-mod kind;
 mod result;
 mod steps;
+mod way;
 
 #[cfg(feature = "serde")]
 pub(crate) use self::data::{decode_any, decode_serde, encode_any, encode_serde};
 #[cfg(feature = "serde")]
-pub use self::kind::{Data, Unambiguous};
+pub use self::way::{Data, Unambiguous};
 pub use self::{
     fd::Fd,
     hand::Hand,
-    kind::{ByHand, Descriptor, Kind, Never, Travels, via},
     result::{Either, Fallible, Plain},
     steps::{all, arguments, connection, loaded, put, returned, state, take},
+    way::{ByHand, Descriptor, Never, Travels, Way, via},
 };
 
 /// What an entry that returns `!` gives.

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 
-use super::{Codec, Kind, hand::unknown};
+use super::{Codec, Way, hand::unknown};
 use crate::{
     error::Result,
     parcel::{Decoder, Encoder},
@@ -18,7 +18,7 @@ pub trait ViaPlain<T> {
     fn split(&self) -> Plain<T>;
 }
 
-impl<T> ViaPlain<T> for Kind<T> {
+impl<T> ViaPlain<T> for Way<T> {
     fn split(&self) -> Plain<T> {
         Plain(Self::NEW)
     }
@@ -31,27 +31,27 @@ pub trait ViaFallible<T, E> {
     fn split(&self) -> Fallible<T, E>;
 }
 
-impl<T, E> ViaFallible<T, E> for &Kind<Result<T, E>> {
+impl<T, E> ViaFallible<T, E> for &Way<Result<T, E>> {
     fn split(&self) -> Fallible<T, E> {
-        Fallible(Kind::NEW, Kind::NEW)
+        Fallible(Way::NEW, Way::NEW)
     }
 }
 
 /// A result that is not a `Result`.
 #[derive(Debug)]
-pub struct Plain<T>(Kind<T>);
+pub struct Plain<T>(Way<T>);
 
 impl<T> Plain<T> {
     /// The type itself.
     #[must_use]
-    pub fn ok(&self) -> &Kind<T> {
+    pub fn ok(&self) -> &Way<T> {
         &self.0
     }
 
     /// A type without values.
     #[must_use]
-    pub fn err(&self) -> &Kind<Infallible> {
-        &Kind::NEW
+    pub fn err(&self) -> &Way<Infallible> {
+        &Way::NEW
     }
 
     /// The codec of the whole.
@@ -62,18 +62,18 @@ impl<T> Plain<T> {
 
 /// A result that is a `Result`.
 #[derive(Debug)]
-pub struct Fallible<T, E>(Kind<T>, Kind<E>);
+pub struct Fallible<T, E>(Way<T>, Way<E>);
 
 impl<T, E> Fallible<T, E> {
     /// The type of the value.
     #[must_use]
-    pub fn ok(&self) -> &Kind<T> {
+    pub fn ok(&self) -> &Way<T> {
         &self.0
     }
 
     /// The type of the error.
     #[must_use]
-    pub fn err(&self) -> &Kind<E> {
+    pub fn err(&self) -> &Way<E> {
         &self.1
     }
 

@@ -4,8 +4,8 @@ use std::{fmt, os::unix::net::UnixStream};
 
 use super::Codec;
 use crate::{
-    error::{Error, Kind, Result},
-    parcel::{Call, Decoder, Encoder},
+    error::{Error, ErrorKind, Result},
+    parcel::{Decoder, Encoder, Job},
     registry::Entry,
     sys::fork,
 };
@@ -33,10 +33,10 @@ pub fn all<const N: usize>(done: [Result<()>; N]) -> Result<()> {
 /// Takes the arguments of an entry, before any of its code runs.
 pub fn arguments<T>(
     entry: &Entry,
-    call: &mut Call,
+    job: &mut Job,
     take: impl FnOnce(&mut Decoder) -> Result<T>,
 ) -> Result<T> {
-    let input = call.args();
+    let input = job.args();
     let taken = take(input).and_then(|taken| input.finish().map(|()| taken));
     // A type that forks while it is decoded: the entry runs once.
     fork::end_copy(0);
@@ -44,8 +44,8 @@ pub fn arguments<T>(
 }
 
 /// The preloaded value that an entry refers to.
-pub fn state<'a, T: 'static>(entry: &Entry, call: &'a mut Call) -> Result<&'a mut T> {
-    call.state()
+pub fn state<'a, T: 'static>(entry: &Entry, job: &'a mut Job) -> Result<&'a mut T> {
+    job.state()
         .map_err(|error| error.unstarted().with_entry(entry.path()))
 }
 
@@ -59,10 +59,10 @@ pub fn returned<T>(codec: &impl Codec<T>, input: &mut Decoder) -> Result<T> {
 /// What a preload returned.
 pub fn loaded<T, E: fmt::Display>(result: Result<T, E>) -> Result<T> {
     // The alternate form of an `anyhow::Error` has the causes.
-    result.map_err(|error| Error::new(Kind::Preload, format!("{error:#}")))
+    result.map_err(|error| Error::new(ErrorKind::Preload, format!("{error:#}")))
 }
 
 /// The socket of a raw entry.
-pub fn connection(entry: &Entry, call: &mut Call) -> Result<UnixStream> {
-    arguments(entry, call, |input| input.take_fd().map(UnixStream::from))
+pub fn connection(entry: &Entry, job: &mut Job) -> Result<UnixStream> {
+    arguments(entry, job, |input| input.take_fd().map(UnixStream::from))
 }

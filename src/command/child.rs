@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     client::Worker,
-    error::{Error, Kind, Result},
+    error::{Error, ErrorKind, Result},
     exit::Exit,
 };
 
@@ -177,7 +177,7 @@ impl Child {
 fn known(exit: Exit) -> Result<ExitStatus> {
     exit.status().ok_or_else(|| {
         let text = "the template is gone, and how the program ended cannot be known";
-        Error::new(Kind::TemplateGone, text).with_exit(exit)
+        Error::new(ErrorKind::TemplateGone, text).with_exit(exit)
     })
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) enum Kind {
+pub(crate) enum ErrorKind {
     /// The entry or the preload panicked.
     Panic,
     /// The worker ended without a result and without a signal.
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Hook,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The kind of an `io::Error` that says the same; `None` where there is none.
     pub(super) fn as_io(self) -> Option<io::ErrorKind> {
         match self {

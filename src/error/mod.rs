@@ -6,7 +6,7 @@ mod kind;
 use std::{error, fmt, io, sync::Arc};
 
 use self::cause::Cause;
-pub(crate) use self::{cause::Source, kind::Kind};
+pub(crate) use self::{cause::Source, kind::ErrorKind};
 use crate::exit::Exit;
 
 /// `std::result::Result` with this crate's [`Error`].
@@ -45,7 +45,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Inner {
-    kind: Kind,
+    kind: ErrorKind,
     text: String,
     source: Option<Cause>,
     unstarted: bool,
@@ -55,7 +55,7 @@ struct Inner {
 }
 
 impl Error {
-    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             text: text.into(),
@@ -69,7 +69,7 @@ impl Error {
 
     /// A call of the operating system that failed; `tried` says which.
     pub(crate) fn os(tried: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::new(Kind::Os, tried).with_source(source.into())
+        Self::new(ErrorKind::Os, tried).with_source(source.into())
     }
 
     /// [`os`](Self::os) for a call that makes a descriptor.
@@ -82,11 +82,11 @@ impl Error {
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        Self::new(Kind::Invalid, text)
+        Self::new(ErrorKind::Invalid, text)
     }
 
     pub(crate) fn timeout(text: impl Into<String>) -> Self {
-        Self::new(Kind::Timeout, text)
+        Self::new(ErrorKind::Timeout, text)
     }
 
     pub(crate) fn with_source(mut self, source: io::Error) -> Self {
@@ -150,7 +150,7 @@ impl Error {
         &self.0.text
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
@@ -163,27 +163,27 @@ impl Error {
     /// place.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        self.0.kind == Kind::Panic
+        self.0.kind == ErrorKind::Panic
     }
 
     /// The worker left by itself without giving a result: `exit(n)`, `_exit`,
     /// `exec` of another program. The code is in [`exit`](Self::exit).
     #[must_use]
     pub fn is_exit(&self) -> bool {
-        self.0.kind == Kind::Exit
+        self.0.kind == ErrorKind::Exit
     }
 
     /// A signal killed the worker before it gave a result. Which one is in
     /// [`exit`](Self::exit).
     #[must_use]
     pub fn is_signal(&self) -> bool {
-        self.0.kind == Kind::Signal
+        self.0.kind == ErrorKind::Signal
     }
 
     /// A deadline passed first.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        self.0.kind == Kind::Timeout
+        self.0.kind == ErrorKind::Timeout
     }
 
     /// The request itself cannot be carried out: an unknown or ambiguous name,
@@ -191,7 +191,7 @@ impl Error {
     /// a template with more than one thread.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
-        self.0.kind == Kind::Invalid
+        self.0.kind == ErrorKind::Invalid
     }
 
     /// A setting of the process, [`Process::uid`](crate::Process::uid) for one,
@@ -199,7 +199,7 @@ impl Error {
     /// [`source`](error::Error::source). No code of the entry ran.
     #[must_use]
     pub fn is_setting(&self) -> bool {
-        self.0.kind == Kind::Setting
+        self.0.kind == ErrorKind::Setting
     }
 
     /// The template died, perhaps while it started: then [`exit`](Self::exit) says
@@ -207,20 +207,20 @@ impl Error {
     /// one.
     #[must_use]
     pub fn is_template_gone(&self) -> bool {
-        self.0.kind == Kind::TemplateGone
+        self.0.kind == ErrorKind::TemplateGone
     }
 
     /// A [`hook`](crate::hook) returned an error or panicked. The text has its
     /// path and its message.
     #[must_use]
     pub fn is_hook(&self) -> bool {
-        self.0.kind == Kind::Hook
+        self.0.kind == ErrorKind::Hook
     }
 
     /// The other end of a channel is gone.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        self.0.kind == Kind::Disconnected
+        self.0.kind == ErrorKind::Disconnected
     }
 
     /// No code of the entry ran: it is safe to try again.
@@ -286,7 +286,7 @@ impl From<io::Error> for Error {
             let inner = error.into_inner().map(|inner| inner.downcast::<Self>());
             return match inner {
                 Some(Ok(own)) => *own,
-                _ => Self::new(Kind::Os, "an I/O error lost its cause"),
+                _ => Self::new(ErrorKind::Os, "an I/O error lost its cause"),
             };
         }
         Self::os("an I/O operation failed", error)
@@ -350,18 +350,18 @@ mod tests {
             Error::is_unstarted,
         ];
         for (kind, own, as_io) in [
-            (Kind::Panic, Some(0), io::ErrorKind::Other),
-            (Kind::Exit, Some(1), io::ErrorKind::Other),
-            (Kind::Signal, Some(2), io::ErrorKind::Other),
-            (Kind::Timeout, Some(3), io::ErrorKind::TimedOut),
-            (Kind::Invalid, Some(4), io::ErrorKind::InvalidInput),
-            (Kind::TemplateGone, Some(5), io::ErrorKind::Other),
-            (Kind::Disconnected, Some(6), io::ErrorKind::BrokenPipe),
-            (Kind::Setting, Some(7), io::ErrorKind::Other),
-            (Kind::Hook, Some(8), io::ErrorKind::Other),
-            (Kind::Preload, None, io::ErrorKind::Other),
-            (Kind::Protocol, None, io::ErrorKind::InvalidData),
-            (Kind::Os, None, io::ErrorKind::Other),
+            (ErrorKind::Panic, Some(0), io::ErrorKind::Other),
+            (ErrorKind::Exit, Some(1), io::ErrorKind::Other),
+            (ErrorKind::Signal, Some(2), io::ErrorKind::Other),
+            (ErrorKind::Timeout, Some(3), io::ErrorKind::TimedOut),
+            (ErrorKind::Invalid, Some(4), io::ErrorKind::InvalidInput),
+            (ErrorKind::TemplateGone, Some(5), io::ErrorKind::Other),
+            (ErrorKind::Disconnected, Some(6), io::ErrorKind::BrokenPipe),
+            (ErrorKind::Setting, Some(7), io::ErrorKind::Other),
+            (ErrorKind::Hook, Some(8), io::ErrorKind::Other),
+            (ErrorKind::Preload, None, io::ErrorKind::Other),
+            (ErrorKind::Protocol, None, io::ErrorKind::InvalidData),
+            (ErrorKind::Os, None, io::ErrorKind::Other),
         ] {
             let error = Error::new(kind, "why");
             let said = |error: &Error| is.iter().position(|is| is(error));

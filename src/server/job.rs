@@ -1,10 +1,10 @@
 //! A job: the entry or the preload that a frame names, with its arguments.
 
 use crate::{
-    error::{Error, Kind, Result},
-    parcel::{Call, Decoder, State},
+    error::{Error, ErrorKind, Result},
+    parcel::{Decoder, Job, State},
     registry::{self, Entry, Role},
-    wire::frame::{Frame, call},
+    wire::frame::{Frame, job},
 };
 
 /// Finds the entry that a frame names.
@@ -27,17 +27,17 @@ pub(super) fn preload(frame: &Frame) -> Result<&'static Entry> {
 }
 
 fn find(frame: &Frame, what: &str) -> Result<&'static Entry> {
-    let id = call::decode(&frame.body);
-    let id = id.ok_or_else(|| Error::new(Kind::Protocol, format!("{what} without a name")))?;
+    let id = job::decode(&frame.body);
+    let id = id.ok_or_else(|| Error::new(ErrorKind::Protocol, format!("{what} without a name")))?;
     registry::find(id)
 }
 
 /// What the entry is given: the arguments that the frame brings, and the
 /// preloaded value.
-pub(super) fn given(frame: Frame, state: Option<State>) -> Call {
-    Call {
-        args: Decoder::after(call::LENGTH, frame.body, frame.fds),
+pub(super) fn given(frame: Frame, state: Option<State>) -> Job {
+    Job {
+        args: Decoder::after(job::LENGTH, frame.body, frame.fds),
         state,
-        ..Call::default()
+        ..Job::default()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    error::{Error, Kind as ErrorKind},
+    error::{Error, ErrorKind},
     hooks::Hook,
     sys::ours,
     wire::{

@@ -4,7 +4,7 @@
 //! end of a pipe that the program has closed long ago.
 
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, ErrorKind, Result},
     sys::fd,
     wire::frame::{Frame, streams},
 };
@@ -15,7 +15,7 @@ const TRIED: &str = "putting the standard streams in place failed (dup2)";
 pub(super) fn take(frame: &mut Frame) -> Result<()> {
     let lent: Vec<i32> = streams::of(frame.number).collect();
     let Some(at) = frame.fds.len().checked_sub(lent.len()) else {
-        return Err(Error::new(Kind::Protocol, TRIED).unstarted());
+        return Err(Error::new(ErrorKind::Protocol, TRIED).unstarted());
     };
     for (stream, fd) in lent.into_iter().zip(frame.fds.split_off(at)) {
         fd::put(stream, &fd).map_err(|error| Error::os(TRIED, error).unstarted())?;

@@ -9,7 +9,7 @@ use super::{
     surroundings, variables, what::table,
 };
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, ErrorKind, Result},
     sys::fork,
 };
 
@@ -89,7 +89,7 @@ impl Setting {
         // A NUL in a string, which the kernel is not even asked about.
         let is_invalid = error.kind() == io::ErrorKind::InvalidInput;
         let code = error.raw_os_error().or(is_invalid.then_some(libc::EINVAL));
-        let failure = Error::new(Kind::Setting, text).unstarted();
+        let failure = Error::new(ErrorKind::Setting, text).unstarted();
         match code {
             Some(code) => failure.with_source(io::Error::from_raw_os_error(code)),
             None => failure,

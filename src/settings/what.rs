@@ -1,6 +1,6 @@
 //! The table of all kinds of setting.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Gives every kind to a macro, a row each, in the order in which they are applied:
 /// what needs rights or paths of the template's first, then the rights are given up,
@@ -87,7 +87,9 @@ pub(super) use table;
 impl What {
     pub(super) fn decode(byte: u8) -> Result<Self> {
         let what = Self::ALL.get(usize::from(byte)).copied();
-        what.ok_or_else(|| Error::new(Kind::Protocol, "a setting of an unknown kind").unstarted())
+        what.ok_or_else(|| {
+            Error::new(ErrorKind::Protocol, "a setting of an unknown kind").unstarted()
+        })
     }
 }
 

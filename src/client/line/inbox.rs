@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, os::fd::OwnedFd, sync::OnceLock};
 
 use super::children::Children;
 use crate::{
-    error::{Error, Kind as ErrorKind},
+    error::{Error, ErrorKind},
     sys::ours::Ours,
     wire::{
         frame::{Frame, Kind, Report, failure},

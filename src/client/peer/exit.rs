@@ -8,7 +8,7 @@ use std::{
 use super::Peer;
 use crate::{
     client::line::{Answer, Hello, Inbox, ONLY, Waited},
-    error::{Error, Kind as ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     exit::Exit,
     sys::{
         pidfd,

@@ -9,7 +9,7 @@ use std::{
 use super::{Peer, gone};
 use crate::{
     client::line::{Closed, Hello, Inbox, ONLY, Waited},
-    error::{Error, Kind as ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     exit::Exit,
     sys::{fail, fork, pidfd, poll::Deadline},
     wire::{

@@ -22,7 +22,7 @@ use super::{
     stock::Stock,
 };
 use crate::{
-    error::{Error, Kind as ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     sys::{
         epoch, fail,
         ours::Ours,

@@ -9,7 +9,7 @@ use crate::{
         peer::gone,
         template,
     },
-    error::{Error, Kind as ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     settings::Settings,
     sys::{pidfd, poll::Deadline},
     task::{Load, Preload, RunsIn},

@@ -17,7 +17,7 @@ use crate::{
     sys::{epoch, fail, poll::Deadline},
     task::{Load, Task},
     wire::{
-        frame::{FROM_STOCK, Head, Kind, TELL_READY, call},
+        frame::{FROM_STOCK, Head, Kind, TELL_READY, job},
         link::{self, Trouble},
     },
 };
@@ -190,6 +190,6 @@ pub(super) fn send_load(
     deadline: Deadline,
 ) -> Result<(), Trouble> {
     let fds: Vec<_> = load.all_fds(more).collect();
-    let body: [&[u8]; 2] = [&call::encode(load.entry.id()), &load.bytes];
+    let body: [&[u8]; 2] = [&job::encode(load.entry.id()), &load.bytes];
     link::send_kept(peer.line.open()?, head, &body, &load.memory, &fds, deadline)
 }

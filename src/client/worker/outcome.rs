@@ -8,7 +8,7 @@ use crate::{
         ending,
         line::{Answer, Closed, Waited},
     },
-    error::{Error, Kind as ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     parcel::Decoder,
     sys::poll::Deadline,
 };

@@ -15,7 +15,7 @@ pub(crate) mod ids {
 
 /// The first bytes of `Preload` and `Run`: which entry. The encoded arguments
 /// follow.
-pub(crate) mod call {
+pub(crate) mod job {
     use crate::registry::Id;
 
     pub(crate) const LENGTH: usize = Id::LENGTH;
@@ -35,12 +35,12 @@ mod tests {
     use crate::registry::Id;
 
     #[test]
-    fn numbers_and_calls_come_back() {
+    fn numbers_and_jobs_come_back() {
         let list = [1, u64::MAX, 7];
         assert!(ids::decode(&ids::encode(&list)).eq(list));
         assert_eq!(ids::decode(&[1, 2, 3]).count(), 0);
         let id = Id { index: 5, hash: 99 };
-        assert_eq!(call::decode(&call::encode(id)), Some(id));
-        assert_eq!(call::decode(&[0; 11]), None);
+        assert_eq!(job::decode(&job::encode(id)), Some(id));
+        assert_eq!(job::decode(&[0; 11]), None);
     }
 }

@@ -2,18 +2,18 @@
 
 use std::io;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 
 /// The kinds that keep their identity on the way; any other arrives as `Invalid`.
 /// The place is the number.
-const KINDS: [Kind; 7] = [
-    Kind::Os,
-    Kind::Invalid,
-    Kind::Preload,
-    Kind::Panic,
-    Kind::Protocol,
-    Kind::Setting,
-    Kind::Hook,
+const KINDS: [ErrorKind; 7] = [
+    ErrorKind::Os,
+    ErrorKind::Invalid,
+    ErrorKind::Preload,
+    ErrorKind::Panic,
+    ErrorKind::Protocol,
+    ErrorKind::Setting,
+    ErrorKind::Hook,
 ];
 
 /// The place of `Invalid`.
@@ -49,7 +49,7 @@ pub(crate) fn decode(body: &[u8]) -> Option<Error> {
 mod tests {
     use super::*;
 
-    fn parts(error: &Error) -> (Kind, Option<i32>, bool, &str) {
+    fn parts(error: &Error) -> (ErrorKind, Option<i32>, bool, &str) {
         (
             error.kind(),
             error.code(),
@@ -78,7 +78,7 @@ mod tests {
         let back = decode(&encode(&error)).unwrap();
         assert_eq!(
             parts(&back),
-            (Kind::Invalid, None, false, "no result within 5 ms")
+            (ErrorKind::Invalid, None, false, "no result within 5 ms")
         );
     }
 }

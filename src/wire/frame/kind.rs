@@ -23,7 +23,7 @@ kinds! {
     /// socket, the number its name between the two. Body: [`ids`](super::ids) of children
     /// that nobody asks about any more.
     Fork = 1,
-    /// To a process: run this preload. Body: [`call`](super::call). The number says which
+    /// To a process: run this preload. Body: [`job`](super::job). The number says which
     /// [`streams`](super::streams) follow its descriptors.
     Preload,
     /// To a process: keep these bytes as a raw argument.
@@ -31,7 +31,7 @@ kinds! {
     /// To a process: keep this descriptor as a raw argument.
     Fd,
     /// To a process: run this entry, with the owner's process id as number, and
-    /// which [`streams`](super::streams) follow its descriptors. Body: [`call`](super::call).
+    /// which [`streams`](super::streams) follow its descriptors. Body: [`job`](super::job).
     Run,
     /// To a process: report nothing about the children in the body, [`ids`](super::ids).
     Forget,

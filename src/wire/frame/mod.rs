@@ -10,7 +10,7 @@ mod report;
 use std::os::fd::OwnedFd;
 
 pub(crate) use self::{
-    bodies::{call, ids},
+    bodies::{ids, job},
     head::Head,
     kind::Kind,
     number::{FROM_STOCK, NEW_OWNER, SAME_OWNER, TELL_READY, streams},

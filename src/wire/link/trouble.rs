@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use super::super::frame::Kind;
 use crate::{
-    error::{Error, Kind as ErrorKind},
+    error::{Error, ErrorKind},
     sys::poll::Deadline,
 };
 

@@ -6,18 +6,18 @@
 //! expansion calls it on the deepest,
 //!
 //! ```text
-//! (&&&&&Kind::<T>::NEW).codec()
+//! (&&&&&Way::<T>::NEW).codec()
 //! ```
 //!
 //! and the compiler takes the first that `T` allows:
 //!
 //! | rank | on | `T` |
 //! |---|---|---|
-//! | ambiguous | `&&&&Kind<T>` | a descriptor and serde: refused |
-//! | [`Descriptor`] | `&&&Kind<T>` | converts from and into `OwnedFd` |
-//! | [`ByHand`] | `&&Kind<T>` | [`Hand`] |
-//! | [`Data`] | `&Kind<T>` | serde |
-//! | none | `Kind<T>` | anything: refused |
+//! | ambiguous | `&&&&Way<T>` | a descriptor and serde: refused |
+//! | [`Descriptor`] | `&&&Way<T>` | converts from and into `OwnedFd` |
+//! | [`ByHand`] | `&&Way<T>` | [`Hand`] |
+//! | [`Data`] | `&Way<T>` | serde |
+//! | none | `Way<T>` | anything: refused |
 //!
 //! A rank that refuses does so by a bound on its *method*: method lookup does
 //! not ask it, so there is one error, with the bound's own text.
@@ -31,16 +31,16 @@ use crate::{
 };
 
 /// A type, asked for its way to travel.
-pub struct Kind<T>(PhantomData<fn() -> T>);
+pub struct Way<T>(PhantomData<fn() -> T>);
 
-impl<T> Kind<T> {
+impl<T> Way<T> {
     /// The only value.
     pub const NEW: Self = Self(PhantomData);
 }
 
-impl<T> fmt::Debug for Kind<T> {
+impl<T> fmt::Debug for Way<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kind<{}>", std::any::type_name::<T>())
+        write!(f, "Way<{}>", std::any::type_name::<T>())
     }
 }
 
@@ -63,7 +63,7 @@ pub trait ViaAmbiguous<T> {
 }
 
 #[cfg(feature = "serde")]
-impl<T> ViaAmbiguous<T> for &&&&Kind<T>
+impl<T> ViaAmbiguous<T> for &&&&Way<T>
 where
     T: From<OwnedFd> + Into<OwnedFd> + serde::Serialize + serde::de::DeserializeOwned,
 {
@@ -95,7 +95,7 @@ pub trait ViaDescriptor {
     }
 }
 
-impl<T: From<OwnedFd> + Into<OwnedFd>> ViaDescriptor for &&&Kind<T> {}
+impl<T: From<OwnedFd> + Into<OwnedFd>> ViaDescriptor for &&&Way<T> {}
 
 /// Sends the descriptor itself.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ pub trait ViaHand {
     }
 }
 
-impl<T: Hand> ViaHand for &&Kind<T> {}
+impl<T: Hand> ViaHand for &&Way<T> {}
 
 /// Sends it as its [`Hand`] says.
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +146,7 @@ pub trait ViaData {
 }
 
 #[cfg(feature = "serde")]
-impl<T: serde::Serialize + serde::de::DeserializeOwned> ViaData for &Kind<T> {}
+impl<T: serde::Serialize + serde::de::DeserializeOwned> ViaData for &Way<T> {}
 
 /// Sends it by serde.
 #[cfg(feature = "serde")]
@@ -172,7 +172,7 @@ pub trait ViaNothing<T> {
         T: Travels;
 }
 
-impl<T> ViaNothing<T> for Kind<T> {
+impl<T> ViaNothing<T> for Way<T> {
     fn codec(&self) -> Never
     where
         T: Travels,
@@ -226,14 +226,14 @@ mod tests {
 
     macro_rules! codec {
         ($ty:ty) => {
-            (&&&&&Kind::<$ty>::NEW).codec()
+            (&&&&&Way::<$ty>::NEW).codec()
         };
     }
 
     macro_rules! result {
         ($ty:ty) => {{
-            let kinds = (&&Kind::<$ty>::NEW).split();
-            kinds.join((&&&&&kinds.ok()).codec(), (&&&&&kinds.err()).codec())
+            let ways = (&&Way::<$ty>::NEW).split();
+            ways.join((&&&&&ways.ok()).codec(), (&&&&&ways.err()).codec())
         }};
     }
 
