@@ -14,17 +14,17 @@ use crate::{
 
 /// Octets in memory that any number of processes share and nobody can change.
 ///
-/// They are written once, into a sealed memory file (`memfd_create(2)`). What
-/// travels is its descriptor, whatever the length; every process that it comes to
-/// maps the same pages, to be read, and has no copy of its own. An argument or
-/// result of this type stands alone, in an `Option` or a `Result`, or anywhere in
-/// a value that travels by serde, also through a
-/// [`channel`](crate::channel()). In a preload's value it is shared by all forks.
+/// They are written once, into a sealed memory file (`memfd_create(2)`). Only its
+/// descriptor travels, whatever the length; every process that receives it maps the
+/// same pages for reading, and has no copy. As an argument or a result, `Bytes` may
+/// stand alone, in an `Option` or a `Result`, or anywhere in a value that travels by
+/// serde, also through a [`channel`](crate::channel()). In a preload's value all forks
+/// share it.
 ///
-/// It is read as a `[u8]`. A clone shares both; the last one that is dropped
-/// unmaps it and closes the descriptor, and the memory is free when no process
-/// has it any more. Empty ones have a descriptor, too. The length counts towards
-/// each process's `RLIMIT_AS`, and so towards the memory of a
+/// You read it as a `[u8]`. A clone shares the descriptor and the mapping. Dropping the
+/// last clone unmaps the memory and closes the descriptor, and the memory is free when
+/// no process has it any more. Empty ones have a descriptor, too. The length counts
+/// towards each process's `RLIMIT_AS`, and so towards the memory of a
 /// [`confine`](crate::Process::confine)d worker.
 ///
 /// It converts from and into an [`OwnedFd`] by [`TryFrom`]: memory that was filled
@@ -32,12 +32,12 @@ use crate::{
 ///
 /// # Errors
 ///
-/// What arrives is checked before it is mapped: `F_SEAL_WRITE`, `F_SEAL_SHRINK`
-/// and `F_SEAL_GROW` are set and every byte was written. Whatever is not so is an
-/// error ([`is_invalid`](Error::is_invalid)), as everything that cannot be
-/// decoded. So it does not matter who made it, and the length never changes.
+/// What arrives is checked before it is mapped: `F_SEAL_WRITE`, `F_SEAL_SHRINK` and
+/// `F_SEAL_GROW` must be set, and every byte must have been written. Anything else is
+/// an error ([`is_invalid`](Error::is_invalid)), like everything that cannot be
+/// decoded. So it does not matter which program made it, and the length never changes.
 ///
-/// With serde only this crate can pass it, as a [`Fd`](crate::Fd).
+/// Like an [`Fd`](crate::Fd), it can be passed by serde only with this crate.
 ///
 /// # Examples
 ///
@@ -68,12 +68,12 @@ struct Shared {
 }
 
 impl Bytes {
-    /// Copies octets into new memory. Blocks on nothing.
+    /// Copies octets into new memory. It does not block.
     ///
     /// # Errors
     ///
-    /// There is no room for the memory, the descriptor or the mapping; it would be
-    /// longer than `RLIMIT_FSIZE`.
+    /// There is no room for the memory, the descriptor or the mapping, or the memory
+    /// would be longer than `RLIMIT_FSIZE`.
     ///
     /// # Examples
     ///
@@ -93,7 +93,7 @@ impl Bytes {
     }
 }
 
-/// Maps sealed memory, whoever made it.
+/// Maps sealed memory, whichever program made it.
 ///
 /// # Examples
 ///
@@ -124,7 +124,7 @@ impl TryFrom<OwnedFd> for Bytes {
     }
 }
 
-/// The descriptor itself, or a duplicate where there are clones.
+/// Gives the descriptor itself, or a duplicate if there are clones.
 impl TryFrom<Bytes> for OwnedFd {
     type Error = Error;
 
@@ -138,7 +138,7 @@ impl TryFrom<Bytes> for OwnedFd {
     }
 }
 
-/// Others can read it, map it and pass it on, but not change it.
+/// Lends the descriptor: others can read it, map it and pass it on, but not change it.
 impl AsFd for Bytes {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.memory.as_fd()
@@ -167,7 +167,7 @@ impl PartialEq for Bytes {
 
 impl Eq for Bytes {}
 
-/// The length; the octets may be secret.
+/// Shows only the length, because the octets may be secret.
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bytes")

@@ -28,13 +28,12 @@ use crate::{
 /// Makes a channel: what is sent into one end comes out of the other, in order,
 /// each value whole.
 ///
-/// Both ends can be arguments and results of entries, and be cloned; several
-/// receivers share one queue, and each value goes to one of them. Descriptors
-/// inside of values travel as [`Fd`](crate::Fd), shared memory as
-/// [`Bytes`](crate::Bytes). A `Vec<u8>` travels as bytes,
-/// without work for each element.
+/// Both ends can be arguments and results of entries, and both can be cloned. Several
+/// receivers share one queue, and each value goes to one of them. Descriptors inside of
+/// values travel as [`Fd`](crate::Fd), shared memory as [`Bytes`](crate::Bytes). A
+/// `Vec<u8>` travels as bytes, without work for each element.
 ///
-/// The queue is the kernel's, about 200 KiB; a sender waits while it is full.
+/// The queue is the kernel's and holds about 200 KiB; a sender waits while it is full.
 ///
 /// # Errors
 ///
@@ -84,7 +83,7 @@ pub struct Receiver<T> {
 }
 
 impl<T> Sender<T> {
-    /// Another handle on the same end.
+    /// Makes another handle on the same end.
     ///
     /// # Errors
     ///
@@ -99,20 +98,20 @@ impl<T: Serialize + 'static> Sender<T> {
     ///
     /// # Errors
     ///
-    /// The value cannot be encoded (nothing was sent then); all receivers are
-    /// gone ([`is_disconnected`](Error::is_disconnected)).
+    /// The value cannot be encoded (then nothing was sent), or all receivers are gone
+    /// ([`is_disconnected`](Error::is_disconnected)).
     pub fn send(&self, value: T) -> Result<()> {
         self.send_by(value, |socket, head, body, fds| {
             link::send(socket, head, body, fds, true)
         })
     }
 
-    /// [`send`](Self::send), but waits no longer than this.
+    /// Sends as [`send`](Self::send) does, but waits no longer than this.
     ///
     /// # Errors
     ///
-    /// As `send`; the queue is still full
-    /// ([`is_timeout`](Error::is_timeout)), and the value was not sent.
+    /// Fails as `send` does, and if the queue is still full
+    /// ([`is_timeout`](Error::is_timeout)): then the value was not sent.
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<()> {
         let deadline = Deadline::after(timeout);
         self.send_by(value, |socket, head, body, fds| {
@@ -135,7 +134,7 @@ impl<T: Serialize + 'static> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Another handle on the same end: both take from one queue.
+    /// Makes another handle on the same end: both take from one queue.
     ///
     /// # Errors
     ///
@@ -151,18 +150,18 @@ impl<T: DeserializeOwned + 'static> Receiver<T> {
     /// # Errors
     ///
     /// All senders are gone and the queue is empty
-    /// ([`is_disconnected`](Error::is_disconnected)); what arrived is not a
-    /// `T`, or this process had no room for its descriptors (the next call
-    /// takes the next value).
+    /// ([`is_disconnected`](Error::is_disconnected)); what arrived is not a `T`; or
+    /// this process had no room for its descriptors (the next call takes the next
+    /// value).
     pub fn recv(&self) -> Result<T> {
         decode(link::receive(self.socket.as_fd(), true))
     }
 
-    /// [`recv`](Self::recv), but waits no longer than this.
+    /// Receives as [`recv`](Self::recv) does, but waits no longer than this.
     ///
     /// # Errors
     ///
-    /// As `recv`; nothing came ([`is_timeout`](Error::is_timeout)).
+    /// Fails as `recv` does, and if nothing came ([`is_timeout`](Error::is_timeout)).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T> {
         let deadline = Deadline::after(timeout);
         loop {
@@ -214,7 +213,7 @@ impl<T: DeserializeOwned + 'static> Iterator for Receiver<T> {
     }
 }
 
-/// Octets and descriptors as one frame, for code that speaks these traits. A
+/// Sends octets and descriptors as one frame, for code that uses these traits. A
 /// receiver of `Vec<u8>` gets the octets.
 impl<T> SendWithFd for Sender<T> {
     fn send_with_fd(&self, bytes: &[u8], fds: &[RawFd]) -> io::Result<usize> {
@@ -227,8 +226,9 @@ impl<T> SendWithFd for Sender<T> {
     }
 }
 
-/// One frame, whole: room that is too small is an error, and the frame is lost.
-/// The descriptors are close-on-exec. The end is `(0, 0)`.
+/// Receives one whole frame. If there is too little room for it, that is an error, and
+/// the frame is lost. The descriptors are close-on-exec. The end of the channel is `(0,
+/// 0)`.
 impl<T> RecvWithFd for Receiver<T> {
     fn recv_with_fd(&self, bytes: &mut [u8], fds: &mut [RawFd]) -> io::Result<(usize, usize)> {
         let frame = match message(link::receive(self.socket.as_fd(), true)) {
@@ -254,8 +254,8 @@ impl<T> RecvWithFd for Receiver<T> {
 
 macro_rules! is_a_descriptor {
     ($end:ident, $marker:ident) => {
-        /// Trusts that it is this end of a channel of `T`: what is not shows as an
-        /// error of what is received.
+        /// Trusts that the descriptor is this end of a channel of `T`: if it is not,
+        /// that shows as an error when something is received.
         impl<T> From<OwnedFd> for $end<T> {
             fn from(socket: OwnedFd) -> Self {
                 Self {

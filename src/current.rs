@@ -15,21 +15,21 @@ use crate::{
 };
 
 impl Process<()> {
-    /// Forks the program itself, as it is now, as a template: everything that
-    /// is loaded and computed so far is there in its forks.
+    /// Forks the program itself, as it is now, into a template: everything that it has
+    /// loaded and computed so far is there in the template's forks.
     ///
-    /// Costs what a `fork` of the program costs. Unlike other processes, this
-    /// one has the program's descriptors, because values in its memory own
-    /// them; those of this library are closed. It is a child of the program as
-    /// any other: `waitpid(-1)` sees it. When it has ended, a later call into the
-    /// library collects it.
+    /// Costs what a `fork` of the program costs. Unlike other processes, this one has
+    /// the program's descriptors, because values in its memory own them; those of this
+    /// library are closed. It is a child of the program like any other: `waitpid(-1)`
+    /// sees it. When it has ended, a later call into the library collects it.
     ///
-    /// It stays a template: what it is told to run or to preload runs in a fork of
-    /// it, which has another process id.
+    /// It stays a template: whatever you run or preload in it runs in a fork of it,
+    /// which has another process id.
     ///
     /// # Errors
     ///
-    /// The program has more than one thread: they are named. `fork` failed.
+    /// The program has more than one thread (the error names the others), or `fork`
+    /// failed.
     ///
     /// # Examples
     ///
@@ -68,7 +68,7 @@ impl Process<()> {
                 become_template(&single, near, far, owner, program)
             }
             Ok(Side::Parent { child }) => {
-                // Before a handler of the program's may wait for it.
+                // This comes before a handler of the program may wait for it.
                 let peer = Peer::copied(near, child);
                 mask.restore();
                 Ok(Self::from_peer(peer))
@@ -100,7 +100,7 @@ fn become_template(
     program: i32,
 ) -> ! {
     signal::reset_dispositions();
-    // Where that is denied its owner's pidfd says the same, a moment later.
+    // If that is denied, its owner's pidfd says the same a moment later.
     let _ = signal::stay_with(program);
     drop(near);
     ours::close_ours();

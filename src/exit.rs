@@ -4,9 +4,8 @@ use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus, time::Dura
 
 /// How a worker ended.
 ///
-/// Given by [`Worker::wait`](crate::Worker::wait) and by
-/// [`Error::exit`](crate::Error::exit). An `Exit` is data: a worker that was
-/// killed is an `Exit`, not an error.
+/// [`Worker::wait`](crate::Worker::wait) and [`Error::exit`](crate::Error::exit) give
+/// it. An `Exit` is data: a worker that was killed gives an `Exit`, not an error.
 ///
 /// # Examples
 ///
@@ -56,33 +55,33 @@ pub struct Rusage {
 }
 
 impl Exit {
-    /// From the raw status of `wait4(2)`, when it is known.
+    /// Makes one from the raw status of `wait4(2)`, if that is known.
     pub(crate) fn new(status: Option<i32>, rusage: Option<Rusage>) -> Self {
         Self { status, rusage }
     }
 
-    /// The exit code or the signal, as `std` has it.
+    /// Gives the exit code or the signal, as `std` represents them.
     ///
-    /// `None` when it cannot be known: the worker's template died before it
+    /// It is `None` if it cannot be known, because the worker's template died before it
     /// could report, and the kernel (before Linux 6.15) has no other source.
     #[must_use]
     pub fn status(&self) -> Option<ExitStatus> {
         self.status.map(ExitStatus::from_raw)
     }
 
-    /// Whether a signal killed the worker, as far as that is known.
+    /// Tells whether a signal killed the worker, as far as that is known.
     pub(crate) fn is_signal(&self) -> bool {
         self.status()
             .is_some_and(|status| status.signal().is_some())
     }
 
-    /// What the worker used. `None` when it is not known.
+    /// Says what the worker used; `None` if that is not known.
     #[must_use]
     pub fn rusage(&self) -> Option<Rusage> {
         self.rusage
     }
 
-    /// Whether the worker left with exit code 0.
+    /// Tells whether the worker left with exit code 0.
     #[must_use]
     pub fn success(&self) -> bool {
         self.status().is_some_and(|status| status.success())
@@ -108,7 +107,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// `SIGSEGV` for 11, `SIGRTMIN+2` for 36, and so on.
+/// Gives `SIGSEGV` for 11, `SIGRTMIN+2` for 36, and so on.
 fn signal_name(signal: i32) -> String {
     if let Ok(known) = nix::sys::signal::Signal::try_from(signal) {
         return known.as_str().to_owned();

@@ -34,7 +34,7 @@ pub enum When {
 pub static HOOKS: [Hook];
 
 impl Hook {
-    /// What the macro puts into the slice.
+    /// Makes what the macro puts into the slice.
     #[must_use]
     pub const fn new(
         path: &'static str,
@@ -58,7 +58,7 @@ impl Hook {
         (self.run)()
     }
 
-    /// What to say of a hook that failed or panicked.
+    /// Makes the error for a hook that failed or panicked.
     pub(crate) fn failure(&self, text: &str) -> Error {
         let text = format!("the {} hook `{}` {text}", self.when.name(), self.path);
         let error = Error::new(ErrorKind::Hook, text);
@@ -75,7 +75,7 @@ impl Hook {
 }
 
 impl When {
-    /// The word in the attribute.
+    /// Gives the word in the attribute.
     fn name(self) -> &'static str {
         match self {
             Self::Worker => "worker",
@@ -86,13 +86,13 @@ impl When {
     }
 }
 
-/// Whether there is a hook of this kind.
+/// Tells whether there is a hook of this kind.
 pub(crate) fn has(when: When) -> bool {
     !HOOKS.is_empty() && HOOKS.iter().any(|hook| hook.when == when)
 }
 
-/// The hooks of this kind as they are to run. Prepare hooks run in reverse, as
-/// `pthread_atfork` has it: what was taken last is given back first.
+/// Gives the hooks of this kind in the order in which they run. Prepare hooks run in
+/// reverse, as with `pthread_atfork`: what was taken last is given back first.
 pub(crate) fn of(when: When) -> Vec<&'static Hook> {
     let mut found = sorted(HOOKS.iter().filter(|hook| hook.when == when).collect());
     if when == When::Prepare {
@@ -112,7 +112,7 @@ fn sorted(mut hooks: Vec<&Hook>) -> Vec<&Hook> {
     label = "not what a hook returns"
 )]
 pub trait Outcome {
-    /// The text of the error, if it is one.
+    /// Gives the text of the error, if it is one.
     fn outcome(self) -> Result<(), String>;
 }
 
@@ -129,7 +129,7 @@ impl<E: Display> Outcome for Result<(), E> {
     }
 }
 
-/// What an expansion calls with what the function gave.
+/// Takes what the function returned; an expansion calls it.
 pub fn outcome<T: Outcome>(returned: T) -> Result<(), String> {
     returned.outcome()
 }

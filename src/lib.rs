@@ -66,21 +66,21 @@ pub use crate::{
 
 /// Makes a function an entry: one that runs in a process of its own.
 ///
-/// The function stays an ordinary function. Beside it there are:
+/// The function stays an ordinary function. Beside it you get:
 ///
-/// - `f::spawn(same parameters) -> Result<Worker<R>>`: runs it in a fork of the
-///   default template. A first parameter `&T` becomes `&Process<T>`, and it
-///   runs in a fork of that.
-/// - `f::task(same parameters) -> Task<R>`: for `process.run(task)`, retries
-///   and queues. Without the first parameter `&T`.
+/// - `f::spawn(same parameters) -> Result<Worker<R>>` runs it in a fork of the default
+///   template. A first parameter `&T` becomes `&Process<T>` in `spawn`, and the
+///   function runs in a fork of that process.
+/// - `f::task(same parameters) -> Task<R>` makes a task, for `process.run(task)`,
+///   retries and queues. It leaves out the first parameter `&T`.
 ///
-/// It may be any free function that is not generic, not `async` (put
-/// `#[tokio::main]` above) and not `unsafe`. It runs alone in its process, on
-/// the main thread; a panic is caught and is the error of `join`. It is code of
-/// the worker, which is a normal process with one thread at first: it may start
-/// threads and runtimes, spawn workers of its own, or execute another program.
-/// At its end the process leaves by `_exit`, with Rust's and C's stdout flushed,
-/// and in a program built with `-C instrument-coverage` with its profile written.
+/// Any free function can be an entry that is not generic, not `async` (put
+/// `#[tokio::main]` above it) and not `unsafe`. It runs alone in its process, on the
+/// main thread; a panic is caught and becomes the error of `join`. A worker is a normal
+/// process, which has one thread at first: the entry may start threads and runtimes,
+/// spawn workers, or execute another program. At the end Rust's and C's stdout are
+/// flushed, the coverage profile is written if the program was built with `-C
+/// instrument-coverage`, and the process leaves by `_exit`.
 ///
 /// # How arguments and results travel
 ///
@@ -94,33 +94,33 @@ pub use crate::{
 /// | `Serialize + DeserializeOwned` | `postcard`; descriptors inside as [`Fd`] |
 /// | an error that is serde, [`Error`], `io::Error`, `Box<dyn Error + Send + Sync>`, `anyhow::Error` (with the feature) | kind and text |
 ///
-/// What goes by serde arrives equal, or there is an error: with the values travel
-/// the names of fields and variants and the kinds of the values, and what
-/// `Deserialize` asks for is compared with what `Serialize` gave. Refused are
+/// A value that travels by serde arrives equal, or there is an error. The names of
+/// fields and variants and the kinds of the values travel with it, and what
+/// `Deserialize` asks for is compared with what `Serialize` gave. These are refused:
 ///
 /// - before anything runs: a field that `skip_serializing_if` leaves out, a struct
 ///   with `flatten`, a sequence or map that does not say how many elements it has;
-/// - where it is read, before the entry's code runs: `untagged`, `tag` and whatever
-///   else asks the data for its type, and types that do not read what they write,
-///   such as one with `skip_serializing` alone.
+/// - where the value is read, before the entry's code runs: `untagged`, `tag` and
+///   everything else that asks the data for its type, and types that do not read what
+///   they write, such as one with `skip_serializing` alone.
 ///
-/// The error [`is_invalid`](Error::is_invalid) and names the type and the field. A
-/// result that is refused is the error of `join`. Encode such a value yourself, for
-/// example with `serde_json`, and pass the bytes. What `#[serde(skip)]` leaves out
-/// is the choice of the type: it arrives as its default.
+/// The error ([`is_invalid`](Error::is_invalid)) names the type and the field. If a
+/// result is refused, that is the error of `join`. Encode such a value yourself, for
+/// example with `serde_json`, and pass the bytes. A field that `#[serde(skip)]` leaves
+/// out arrives as its default: that is the type's choice.
 ///
-/// There is no limit on size or number. Each worker has a copy of its own of all
-/// of it but [`Bytes`]: for large data that many workers read, use that. A first parameter `&T` or `&mut T` is
-/// the value that a [`preload`] left in the template; `&mut` changes the
-/// worker's own copy.
+/// There is no limit on size or number. Every worker gets its own copy of everything
+/// except [`Bytes`]; use `Bytes` for large data that many workers read. A first
+/// parameter `&T` or `&mut T` refers to the value that a [`preload`] left in the
+/// template; `&mut` changes the worker's own copy.
 ///
 /// # Options
 ///
-/// - `#[zygote::entry(raw)]`: `fn f(conn: UnixStream, args: Args)`, run by
-///   [`Process::run_raw`].
-/// - `type = Name`: names the hidden type that carries `spawn` and `task`,
-///   where a type or module has the function's name.
-/// - `crate = path`: where this crate is, when it is re-exported.
+/// - `#[zygote::entry(raw)]` is for `fn f(conn: UnixStream, args: Args)`, which
+///   [`Process::run_raw`] runs.
+/// - `type = Name` names the hidden type that carries `spawn` and `task`, in case
+///   another type or module has the function's name.
+/// - `crate = path` says where this crate is when it is re-exported.
 ///
 /// # Examples
 ///
@@ -145,18 +145,20 @@ pub use zygote_macros::entry;
 /// Makes a function a preload: one that runs in a template and leaves a value
 /// there.
 ///
-/// `fn f(..) -> T` or `-> Result<T, E>` with `E: Display`. There is one
-/// constructor, `f::task(..) -> Preload<T>`, for [`Process::preload`]. `T` need
-/// be neither serde nor `Send`.
+/// The function is `fn f(..) -> T`, or `-> Result<T, E>` with `E: Display`. It has one
+/// constructor, `f::task(..) -> Preload<T>`, which makes what [`Process::preload`]
+/// takes. `T` need be neither serde nor `Send`.
 ///
-/// - A first parameter `&A` refers to the value of the preload before: layers.
+/// - A first parameter `&A` refers to the value of the preload before it, so that
+///   preloads can build on each other.
 /// - A first parameter `&mut S` changes that value in place; such a preload
 ///   returns `()` or `Result<(), E>`.
 ///
-/// It runs in the template itself, with every signal blocked, and must leave no
-/// thread behind. Signal handlers that it installs stay, and its forks have them.
-/// It may start processes: a preload runs once. When it forks, the copy ends where
-/// the preload returns in it. The options `type` and `crate` are those of [`entry`].
+/// A preload runs in the template itself, with every signal blocked, and must leave no
+/// thread behind. Signal handlers that it installs stay, and the template's forks have
+/// them. It may start processes, since it runs only once. If it calls `fork`, the copy
+/// ends where the preload returns in it. The options `type` and `crate` are those of
+/// [`entry`].
 ///
 /// # Examples
 ///
@@ -193,61 +195,61 @@ pub use zygote_macros::preload;
 /// Makes a function a hook: one that runs in every worker before its entry, or
 /// around every fork of a template.
 ///
-/// A free function without parameters, `fn f()` or `fn f() -> Result<(), E>`
-/// with `E: Display`. It is registered where it is linked, also in a dependency:
+/// A hook is a free function without parameters, `fn f()` or `fn f() -> Result<(), E>`
+/// with `E: Display`. It is registered wherever it is linked, even in a dependency:
 /// there is nothing to call.
 ///
 /// | when | runs |
 /// |---|---|
 /// | `worker` | in each worker, before the arguments of the entry are decoded |
 /// | `prepare` | in a template, before each fork; in reverse order |
-/// | `parent` | in the template, after it |
+/// | `parent` | in the template, after each fork |
 /// | `child` | in each forked process, whatever becomes of it, before anything else |
 ///
-/// The last three are what `pthread_atfork` has, for forks of templates alone:
-/// those in stock and forks of forks among them, [`Process::fork_current`] and
-/// other forks of a program not. They run with every signal blocked, and leave
-/// signals as they are. A worker's hook runs as its entry does.
+/// The last three correspond to `pthread_atfork`, but run only around forks that a
+/// template makes (those in stock and forks of forks included), not around
+/// [`Process::fork_current`] or other forks of a program. They run with every signal
+/// blocked, and leave signals as they are. A `worker` hook runs as the entry does.
 ///
-/// A hook starts no processes by this library: they would run the hooks as well,
+/// A hook cannot start processes with this library: they would run the hooks as well,
 /// and so on without end. In a hook of any kind, and in threads that run meanwhile,
-/// each way to start one is an error at once, which
-/// [`is_invalid`](Error::is_invalid). `std::process::Command` starts programs there.
+/// every way to start one fails at once with an error
+/// ([`is_invalid`](Error::is_invalid)). Use `std::process::Command` to start programs
+/// there.
 ///
 /// # Options
 ///
-/// - `order = 10`: a smaller number runs first, as `order = -10` before the
-///   default 0. Hooks of the same number run in the order of their paths, and
-///   of their lines.
-/// - `crate = path`: where this crate is, when it is re-exported.
+/// - `order = 10` sets the hook's place in the order. A smaller number runs first:
+///   `order = -10` runs before the default, 0. Hooks with the same number run in the
+///   order of their paths, and then of their lines.
+/// - `crate = path` says where this crate is when it is re-exported.
 ///
 /// # When one fails
 ///
-/// A hook fails when it returns an error or panics. The hooks after it do not
-/// run, and there is an error with its path and its message, which
-/// [`is_hook`](Error::is_hook):
+/// A hook fails when it returns an error or panics. The hooks after it do not run, and
+/// there is an error ([`is_hook`](Error::is_hook)) with its path and its message. What
+/// else happens depends on the kind:
 ///
 /// - `worker`: no code of the entry runs, and the worker ends. The error
 ///   [is unstarted](Error::is_unstarted).
-/// - `prepare`: there is no fork; the error of that process is unstarted. The
-///   template lives.
-/// - `parent`: what holds in the template is not known any more. It ends, and
-///   what is attached to it; the process that was just forked is killed. Its
-///   error is unstarted when it is that of the spawn, and not when it comes
-///   after the worker had begun.
-/// - `child`: the process ends; its error is unstarted. The template lives.
+/// - `prepare`: there is no fork; the error of the process that was asked for is
+///   unstarted. The template lives on.
+/// - `parent`: nothing is known any more about the state of the template. It ends, with
+///   everything that is attached to it; the process that was just forked is killed. Its
+///   error is unstarted if it is the error of the spawn, and not if it comes after the
+///   worker had begun.
+/// - `child`: the process ends; its error is unstarted. The template lives on.
 ///
-/// The parent hooks run once after every attempt to fork, all of them, also
-/// when a prepare hook or the fork itself failed: a parent hook must bear that
-/// the prepare hook which belongs to it has not run. With `panic = "abort"` a
-/// panic ends the process that the hook runs in.
+/// All parent hooks run once after every attempt to fork, even if a prepare hook or the
+/// fork itself failed: a parent hook must cope if the prepare hook that belongs to it
+/// has not run. With `panic = "abort"` a panic ends the process that the hook runs in.
 ///
-/// A hook that blocks is limited by the deadline of whoever waits: that of the
-/// spawn for `prepare`, `parent` and `child`. Threads that are there after the
-/// prepare hooks are the error of the fork. A child or worker hook may start
-/// threads, but a process that has them forks no others. Until the process has a
-/// task, they start no processes either. When a hook forks, the copy ends where
-/// the hook returns in it.
+/// A hook that blocks is limited by the deadline of the call that waits for it: for
+/// `prepare`, `parent` and `child` that is the spawn. If there are threads after the
+/// prepare hooks, the fork fails. A child or worker hook may start threads, but a
+/// process that has threads forks no others. Until the process has a task, its threads
+/// cannot start processes either. If a hook calls `fork`, the copy ends where the hook
+/// returns in it.
 ///
 /// # Examples
 ///
@@ -290,11 +292,11 @@ pub use zygote_macros::hook;
 
 /// Forks the template before `main`.
 ///
-/// Once, in the root of the program (not of a library: what a program forks is
-/// the program's choice). Without it, the program is executed once more, as a
-/// template, when the first process is needed; with it, no binary on disk and
-/// no /proc is needed, nothing is executed, and the template is as small as the
-/// program is before `main`.
+/// Say it once, in the root of the program (not of a library: what a program forks is
+/// the program's choice). Without it, the program is executed once more, as a template,
+/// when the first process is needed. With it, nothing is executed, neither a binary on
+/// disk nor /proc is needed, and the template is as small as the program is before
+/// `main`.
 ///
 /// # Examples
 ///
@@ -325,7 +327,7 @@ macro_rules! early {
 #[doc = include_str!("../docs/gotchas.md")]
 pub mod gotchas {}
 
-/// What the macros expand to. Not part of the public API.
+/// What the macros expand to. It is not part of the public API.
 #[doc(hidden)]
 pub mod __private {
     #[cfg(feature = "failpoints")]

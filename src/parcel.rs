@@ -1,7 +1,7 @@
 //! What a job carries: encoded bytes and the descriptors that belong to them.
 //!
-//! Pure: nothing here makes a system call, except that a descriptor that is not
-//! taken out is closed.
+//! Pure: nothing here makes a system call, except to close a descriptor that is not
+//! taken out.
 
 use std::{any::Any, os::fd::OwnedFd};
 
@@ -34,12 +34,13 @@ impl Encoder {
         self.bytes.push(byte);
     }
 
-    /// Puts bytes whose number both sides know.
+    /// Puts bytes, without their length, which both sides know.
     pub(crate) fn push_array<const N: usize>(&mut self, bytes: [u8; N]) {
         self.bytes.extend_from_slice(&bytes);
     }
 
-    /// Puts a list: each element by `push`, and a byte in front of it; then a zero.
+    /// Puts a list: each element by `push`, with a byte in front of it, and then a
+    /// zero.
     pub(crate) fn push_list<T>(
         &mut self,
         list: impl IntoIterator<Item = T>,
@@ -71,7 +72,7 @@ impl Decoder {
         }
     }
 
-    /// The same, with the first bytes taken already.
+    /// Makes a decoder whose first bytes are already taken.
     pub(crate) fn after(skip: usize, bytes: Vec<u8>, fds: Vec<OwnedFd>) -> Self {
         let mut decoder = Self::new(bytes, fds);
         decoder.skip(skip);
@@ -125,7 +126,7 @@ impl Decoder {
         Ok(list)
     }
 
-    /// What has not been taken yet.
+    /// Gives what has not been taken yet.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.bytes[self.at..]
     }
@@ -135,7 +136,7 @@ impl Decoder {
         self.at = self.bytes.len().min(self.at + count);
     }
 
-    /// Everything must have been taken.
+    /// Checks that everything has been taken.
     pub fn finish(&self) -> Result<()> {
         if self.at == self.bytes.len() && self.fds.len() == 0 {
             return Ok(());
@@ -161,7 +162,7 @@ pub struct Job {
     pub(crate) reply: Encoder,
 }
 
-/// The value of a preload. Never dropped: a later value replaces it, and code
+/// The value of a preload. It is never dropped: a later value replaces it, and code
 /// that ran before may hold on to it.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -170,17 +171,17 @@ pub(crate) struct State {
 }
 
 impl Job {
-    /// The arguments, taken out in order.
+    /// Gives the arguments, which are taken out in order.
     pub fn args(&mut self) -> &mut Decoder {
         &mut self.args
     }
 
-    /// Where the result goes.
+    /// Gives the place for the result.
     pub fn reply(&mut self) -> &mut Encoder {
         &mut self.reply
     }
 
-    /// The preloaded value; an error when it is of another type or missing.
+    /// Gives the preloaded value, or an error when it is missing or of another type.
     pub fn state<T: 'static>(&mut self) -> Result<&mut T> {
         let wanted = std::any::type_name::<T>();
         let Some(state) = &mut self.state else {

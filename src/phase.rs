@@ -1,8 +1,8 @@
-//! Whether the code of the user's that runs now may start processes.
+//! Whether the user code that runs now may start processes.
 //!
-//! Code that runs in every template or in every new process would start one there
-//! as well, where it runs again, and so on without end. It is refused where it
-//! runs: a process always knows whose turn it is.
+//! Code that runs in every template or in every new process would start a process there
+//! as well, in which it would run again, and so on without end. So it is refused where
+//! it runs: a process always knows whose turn it is.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -11,15 +11,15 @@ use crate::error::{Error, Result};
 /// Whose turn it is in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Constructors that stand before this library's own.
+    /// The turn of constructors that run before this library's own.
     Loading,
-    /// The program, a preload, an entry.
+    /// The turn of the program, a preload or an entry.
     Running,
-    /// Constructors that a template runs itself.
+    /// The turn of constructors that a template runs itself.
     Constructing,
-    /// Nobody's: the process waits for requests.
+    /// Nobody's turn: the process waits for requests.
     Serving,
-    /// Hooks.
+    /// The turn of hooks.
     Hooked,
 }
 
@@ -33,21 +33,21 @@ const ALL: [Phase; 5] = [
 
 static NOW: AtomicU8 = AtomicU8::new(Phase::Loading as u8);
 
-/// How many templates stand one below the other, down to this process: those that
-/// a worker of another one has started.
+/// How many templates there are one below the other, down to this process, each started
+/// by a worker of the one above.
 static DEPTH: AtomicU32 = AtomicU32::new(0);
 
-/// The most of them. Threads of hooks run while the entry does, so that nothing
-/// tells what they start from what the entry starts.
+/// The most templates that may be one below the other. Threads of hooks run while the
+/// entry does, so nothing tells what they start from what the entry starts.
 const DEEPEST: u32 = 32;
 
-/// Says whose turn it is from here on; gives whose it was.
+/// Says whose turn it is from here on, and gives whose it was.
 pub(crate) fn enter(phase: Phase) -> Phase {
     let before = NOW.swap(phase as u8, Ordering::Relaxed);
     ALL.get(usize::from(before)).copied().unwrap_or(phase)
 }
 
-/// Refuses to start a process where that would have no end.
+/// Refuses to start a process when that would have no end.
 pub(crate) fn check() -> Result<()> {
     let now = NOW.load(Ordering::Relaxed);
     match ALL.get(usize::from(now)).and_then(|phase| refusal(*phase)) {
@@ -80,7 +80,7 @@ fn refusal(phase: Phase) -> Option<&'static str> {
     }
 }
 
-/// The depth of the next template that this process starts; an error where that
+/// Gives the depth of the next template that this process starts, or an error when that
 /// is too deep.
 pub(crate) fn deeper() -> Result<u32> {
     match DEPTH.load(Ordering::Relaxed) {

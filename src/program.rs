@@ -35,23 +35,24 @@ static EXEC: Entry = Entry::new(
     run,
 );
 
-/// Which program, as the user says it.
+/// Which program to become, as the user names it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a OsStr,
     pub(crate) arg0: &'a OsStr,
     pub(crate) args: &'a [OsString],
-    /// Which descriptors it finds at which numbers.
+    /// Which descriptors the program finds at which numbers.
     pub(crate) fds: &'a [(i32, Arc<OwnedFd>)],
-    /// Which signals it finds blocked and ignored, if not the template's.
+    /// Which signals the program finds blocked and ignored, if they differ from the
+    /// template's.
     pub(crate) signals: Option<Signals>,
-    /// The streams that are passed with the task, behind everything else.
+    /// The streams that are passed with the task, after everything else.
     pub(crate) streams: &'a [i32],
-    /// What the process runs before.
+    /// What the process runs before it becomes the program.
     pub(crate) before: &'a [Task<io::Result<()>>],
 }
 
-/// The task that becomes the program.
+/// Makes the task that becomes the program.
 pub(crate) fn task(wanted: Wanted<'_>) -> Task<(), Anywhere> {
     let encode = |out: &mut Encoder| {
         out.push_list(wanted.signals, |out, signals| {
@@ -99,12 +100,12 @@ fn run(job: &mut Job) -> Result<()> {
         run_before(entry, job)?;
     }
     let error = plan.replace_this();
-    // After a task that ran before it is not safe to try again.
+    // It is not safe to try again after a task that ran before.
     Err(if is_first { error.unstarted() } else { error })
 }
 
-/// What [`task`] has put together, in a process that starts programs and goes on:
-/// then nothing runs before.
+/// Decodes what [`task`] has put together, in a process that starts programs and goes
+/// on: there nothing runs before.
 pub(crate) fn plan(input: &mut Decoder) -> Result<Plan> {
     let (plan, before) = decode(input)?;
     match before.is_empty() {
@@ -113,7 +114,7 @@ pub(crate) fn plan(input: &mut Decoder) -> Result<Plan> {
     }
 }
 
-/// A program, and what it finds that is passed with it.
+/// A program, and what is passed with it for it to find.
 #[derive(Debug)]
 pub(crate) struct Plan {
     signals: Option<Signals>,
@@ -122,7 +123,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// In the new process: becomes the program, or says why that cannot be.
+    /// Becomes the program, in the new process, or says why that is not possible.
     pub(crate) fn carry_out(&self) -> Error {
         let prepared = self.prepare();
         prepared
@@ -171,7 +172,7 @@ fn decode(input: &mut Decoder) -> Result<(Plan, Before)> {
         Error::os("duplicating a program's descriptor failed", error).unstarted()
     })?;
     let plan = Plan {
-        // There is one at most.
+        // There is at most one.
         signals: signals.into_iter().next(),
         streams,
         program,
@@ -191,7 +192,7 @@ fn take_string(input: &mut Decoder) -> Result<CString> {
     })
 }
 
-/// A task to run before, and its arguments.
+/// Takes a task to run before, and its arguments.
 fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Job)> {
     let id = Id::decode(input.take_array()?);
     let bytes = input.take_bytes()?.to_vec();
@@ -206,7 +207,7 @@ fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Job)> {
 fn run_before(entry: &Entry, mut job: Job) -> Result<()> {
     let failed = |error: Error| error.context(format!("before_exec `{}`", entry.path()));
     let ran = entry.run(&mut job);
-    // A task that forks: the program is executed once.
+    // If the task forks, the program is still executed only once.
     fork::end_copy(0);
     ran.map_err(failed)?;
     let mut reply = Decoder::new(job.reply.bytes, job.reply.fds);

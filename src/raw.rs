@@ -1,7 +1,8 @@
-//! The raw layer: what [`Process::send_arg`](crate::Process::send_arg) and
-//! [`send_fd`](crate::Process::send_fd) send, octets and descriptors, in the order
-//! sent, for an entry that [`Process::run_raw`](crate::Process::run_raw) runs by its
-//! name.
+//! The raw layer: octets and descriptors for an entry that
+//! [`Process::run_raw`](crate::Process::run_raw) runs by its name.
+//! [`Process::send_arg`](crate::Process::send_arg) and
+//! [`send_fd`](crate::Process::send_fd) send them, and they arrive in the order in
+//! which they were sent.
 
 use std::{cell::RefCell, mem::ManuallyDrop, os::fd::OwnedFd};
 
@@ -14,10 +15,10 @@ pub enum Arg {
     Fd(OwnedFd),
 }
 
-/// The raw arguments of a process, in the order they were sent.
+/// The raw arguments of a process, in the order in which they were sent.
 ///
-/// An ordinary iterator; what is not taken out is dropped with it, descriptors
-/// closed.
+/// It is an ordinary iterator. What you do not take out is dropped with it, and its
+/// descriptors are closed.
 #[derive(Debug, Default)]
 pub struct Args(std::vec::IntoIter<Arg>);
 
@@ -36,17 +37,17 @@ impl Iterator for Args {
 impl ExactSizeIterator for Args {}
 
 thread_local! {
-    /// What this process was sent and nobody has taken.
-    /// Without a destructor: registering one would cost each new process a
-    /// handful of page faults, and the list lives as long as the process.
+    /// What this process was sent and nobody has taken. It has no destructor:
+    /// registering one would cost each new process a handful of page faults, and the
+    /// list lives as long as the process.
     static HELD: ManuallyDrop<RefCell<Vec<Arg>>> =
         const { ManuallyDrop::new(RefCell::new(Vec::new())) };
 }
 
 /// Takes, and clears, the raw arguments sent to this process so far.
 ///
-/// For a preload that wants them before any worker is forked; a worker forked
-/// afterwards has only those sent later. An entry may call it too. In the
+/// It is for a preload that wants them before any worker is forked: a worker that is
+/// forked afterwards has only those sent later. An entry may call it too. In the
 /// program itself, and in a thread other than the entry's, there are none.
 ///
 /// # Examples
@@ -86,7 +87,7 @@ pub(crate) fn hold(arg: Arg) {
     HELD.with(|held| held.borrow_mut().push(arg));
 }
 
-/// The numbers of the descriptors in the list.
+/// Gives the numbers of the descriptors in the list.
 pub(crate) fn held_fds() -> Vec<i32> {
     use std::os::fd::AsRawFd;
     HELD.with(|held| {

@@ -21,12 +21,12 @@ pub struct Entry {
     run: fn(&mut Job) -> Result<()>,
 }
 
-/// What an [`Entry`] may be asked to do.
+/// What an [`Entry`] can be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Typed arguments in, a typed result out; runs in a worker.
+    /// Takes typed arguments and gives a typed result; runs in a worker.
     Typed,
-    /// A socket and raw arguments; runs in a worker.
+    /// Takes a socket and raw arguments; runs in a worker.
     Raw,
     /// Runs in a template.
     Preload,
@@ -36,12 +36,12 @@ pub enum Role {
 #[zygote_macros::slice]
 pub static ENTRIES: [Entry];
 
-/// Not empty when the program said `early!()`.
+/// A slice that is not empty when the program said `early!()`.
 #[zygote_macros::slice]
 pub static EARLY: [fn()];
 
 impl Entry {
-    /// What the macros put into the slice.
+    /// Makes what the macros put into the slice.
     #[must_use]
     pub const fn new(
         path: &'static str,
@@ -67,7 +67,7 @@ impl Entry {
         }
     }
 
-    /// The full path, `crate::module::function`.
+    /// Gives the full path, `crate::module::function`.
     #[must_use]
     pub fn path(&self) -> &'static str {
         self.path
@@ -81,7 +81,7 @@ impl Entry {
         (self.run)(job)
     }
 
-    /// Where its code begins.
+    /// Tells where its code begins.
     pub(crate) fn code(&self) -> *const () {
         self.run as *const ()
     }
@@ -124,7 +124,7 @@ impl Id {
     }
 }
 
-/// The entry with this identity; anything that is not in the slice is an error.
+/// Finds the entry with this identity; anything that is not in the slice is an error.
 pub(crate) fn find(id: Id) -> Result<&'static Entry> {
     usize::try_from(id.index)
         .ok()
@@ -139,7 +139,7 @@ pub(crate) fn find(id: Id) -> Result<&'static Entry> {
         })
 }
 
-/// The raw entry of that name: its full path, or a last segment that only one
+/// Finds the raw entry with this name: its full path, or a last segment that only one
 /// raw entry has.
 pub(crate) fn find_raw(name: &str) -> Result<&'static Entry> {
     let raw = || ENTRIES.iter().filter(|entry| entry.role == Role::Raw);
@@ -193,7 +193,7 @@ fn places(entries: &[&Entry]) -> String {
     list.join(", ")
 }
 
-/// FNV-1a, usable in a constant.
+/// Hashes with FNV-1a, which can be used in a constant.
 const fn fnv(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut at = 0;
     while at < bytes.len() {

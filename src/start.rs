@@ -13,15 +13,15 @@ use crate::{
 /// Set by the hook when it ran in a program that it may act in.
 static IN_EXECUTABLE: AtomicBool = AtomicBool::new(false);
 
-/// The program's end of the early template's socket, the template's process id,
-/// and the epoch they are of.
+/// The program's end of the early template's socket, the template's process id, and the
+/// epoch to which both belong.
 static EARLY: Mutex<Option<(Ours, i32, u64)>> = Mutex::new(None);
 
-/// Why there is no template before `main`, where that is not to be changed.
+/// Why there is no template before `main`, if nothing can change that.
 static REFUSED: OnceLock<Error> = OnceLock::new();
 
-/// The environment variable that asks a program to be a server. With the
-/// version: two versions of this crate may be in one binary.
+/// The environment variable that asks a program to be a server. It contains the
+/// version, because two versions of this crate may be in one binary.
 #[cfg(feature = "exec")]
 pub(crate) const VARIABLE: &str = concat!(
     "ZYGOTE_",
@@ -31,13 +31,13 @@ pub(crate) const VARIABLE: &str = concat!(
     "_SERVER",
 );
 
-/// The hook ran, in the main executable.
+/// Notes that the hook ran, in the main executable.
 pub(crate) fn mark_hooked() {
     IN_EXECUTABLE.store(true, Ordering::Relaxed);
 }
 
-/// Whether executing the binary again would reach the hook: not in a shared
-/// object inside somebody else's program.
+/// Tells whether executing the binary again would reach the hook. It would not in a
+/// shared object inside another program.
 #[cfg(feature = "exec")]
 pub(crate) fn is_hooked() -> bool {
     IN_EXECUTABLE.load(Ordering::Relaxed)
@@ -58,20 +58,20 @@ pub(crate) fn take_early() -> Option<(Ours, i32)> {
         return Some((socket, child));
     }
     if image::is_template() {
-        // It was closed when this process was made, perhaps by another version
-        // of this crate: the number may be somebody else's.
+        // The socket was closed when this process was made, perhaps by another version
+        // of this crate: the number may belong to something else now.
         std::mem::forget(socket);
     }
     None
 }
 
-/// Leaves the reason why this program cannot have a template: executed again,
-/// it would be in the same state.
+/// Leaves the reason why this program cannot have a template: if it were executed
+/// again, it would be in the same state.
 pub(crate) fn leave_refusal(error: Error) {
     let _ = REFUSED.set(error);
 }
 
-/// Why this program cannot have a template.
+/// Tells why this program cannot have a template.
 pub(crate) fn refusal() -> Option<Error> {
     REFUSED.get().cloned()
 }

@@ -17,21 +17,21 @@ use crate::{
 
 /// An entry with its arguments, ready to run in a process.
 ///
-/// Made by `f::task(…)` for every `#[zygote::entry] fn f(…)`. The arguments are
-/// encoded when the task is made; descriptors among them are moved into it. A
-/// clone shares both, and running a task does not use it up, so that one task
-/// can be run again after a failure, or in many processes.
+/// `f::task(…)` makes one, for every `#[zygote::entry] fn f(…)`. The arguments are
+/// encoded when the task is made; descriptors among them are moved into it. A clone
+/// shares both, and running a task does not use it up, so that one task can be run
+/// again after a failure, or in many processes.
 ///
 /// `R` is what the entry returns. `K` says where the task may run:
 /// [`Anywhere`], or only on a `Process<T>`, [`On<T>`](On).
 ///
-/// Arguments that are longer than a message, 64 KiB, are written into memory once,
-/// at the first run, and each worker copies them from there; the memory is freed
-/// with the task. Large data that many workers only read is better an argument
-/// of type [`Bytes`](crate::Bytes), of which no worker has a copy.
+/// Arguments that are longer than a message, 64 KiB, are written into memory once, at
+/// the first run, and each worker copies them from there; the memory is freed with the
+/// task. For large data that many workers only read, use an argument of type
+/// [`Bytes`](crate::Bytes), of which no worker has a copy.
 ///
-/// A value that cannot be encoded shows when the task is run. A task that is
-/// dropped closes its descriptors.
+/// If a value cannot be encoded, running the task is an error. A task that is dropped
+/// closes its descriptors.
 ///
 /// # Examples
 ///
@@ -60,9 +60,9 @@ pub struct Task<R, K = Anywhere> {
 
 /// A preload with its arguments, ready to run in a template.
 ///
-/// Made by `f::task(…)` for every `#[zygote::preload] fn f(…)` and used with
-/// [`Process::preload`](crate::Process::preload). `T` is the value that stays
-/// in the template, `K` says on which process it may run, as in [`Task`].
+/// `f::task(…)` makes one, for every `#[zygote::preload] fn f(…)`, and
+/// [`Process::preload`](crate::Process::preload) runs it. `T` is the value that stays
+/// in the template, and `K` says on which process it may run, as in [`Task`].
 ///
 /// # Examples
 ///
@@ -95,7 +95,7 @@ pub enum Anywhere {}
 #[derive(Debug)]
 pub struct On<T>(PhantomData<fn() -> T>);
 
-/// Whether a task of place `Self` may run on a `Process<S>`.
+/// Says that a task of place `Self` may run on a `Process<S>`.
 #[diagnostic::on_unimplemented(
     message = "this task needs a process with a preloaded value",
     label = "this task does not run on a `Process<{S}>`",
@@ -130,7 +130,7 @@ impl Load {
         })
     }
 
-    /// Its descriptors, and `more` behind them.
+    /// Gives its descriptors, and `more` after them.
     pub(crate) fn all_fds<'a>(
         &'a self,
         more: &[BorrowedFd<'a>],
@@ -138,14 +138,14 @@ impl Load {
         self.fds.iter().map(AsFd::as_fd).chain(more.iter().copied())
     }
 
-    /// The error of the encoding, if there was one.
+    /// Gives the error of the encoding, if there was one.
     pub(crate) fn check(&self) -> Result<()> {
         self.error.clone().map_or(Ok(()), Err)
     }
 }
 
 impl<R, K> Task<R, K> {
-    /// What `f::task` calls.
+    /// Makes it from the arguments; `f::task` calls this.
     #[doc(hidden)]
     pub fn new(
         entry: &'static Entry,
@@ -159,20 +159,20 @@ impl<R, K> Task<R, K> {
         }
     }
 
-    /// The full path of the entry.
+    /// Gives the full path of the entry.
     #[must_use]
     pub fn entry(&self) -> &'static str {
         self.load.entry.path()
     }
 
-    /// Gives the descriptors back that were passed as arguments, in order.
+    /// Gives back the descriptors that were passed as arguments, in order.
     ///
-    /// A clone of the task that still exists keeps its own: then these are
+    /// If a clone of the task still exists, it keeps the originals, and these are
     /// duplicates.
     ///
     /// # Errors
     ///
-    /// When a descriptor cannot be duplicated.
+    /// A descriptor cannot be duplicated.
     pub fn into_fds(self) -> Result<Vec<OwnedFd>> {
         match Arc::try_unwrap(self.load) {
             Ok(load) => Ok(load.fds),
@@ -197,7 +197,7 @@ impl<R, K> Task<R, K> {
 }
 
 impl<T, K> Preload<T, K> {
-    /// What `f::task` calls.
+    /// Makes it from the arguments; `f::task` calls this.
     #[doc(hidden)]
     pub fn new(entry: &'static Entry, encode: impl FnOnce(&mut Encoder) -> Result<()>) -> Self {
         Self {
@@ -206,7 +206,7 @@ impl<T, K> Preload<T, K> {
         }
     }
 
-    /// The full path of the preload.
+    /// Gives the full path of the preload.
     #[must_use]
     pub fn entry(&self) -> &'static str {
         self.load.entry.path()
@@ -248,7 +248,7 @@ impl<T, K> fmt::Debug for Preload<T, K> {
     }
 }
 
-/// Names and sizes; the arguments may be secret.
+/// Shows only names and sizes, because the arguments may be secret.
 fn debug(name: &str, load: &Load, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.debug_struct(name)
         .field("entry", &load.entry.path())

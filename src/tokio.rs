@@ -18,8 +18,8 @@ use crate::{
 
 /// Waits for a worker's result; see [`Worker::join`].
 ///
-/// Dropping it drops the worker's handle: the worker goes on, unless it was
-/// told to be [killed on drop](Worker::kill_on_drop).
+/// Dropping it drops the worker's handle: the worker goes on, unless its handle [kills
+/// it on drop](Worker::kill_on_drop).
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ impl<R> IntoFuture for Worker<R> {
     type Output = Result<R>;
     type IntoFuture = Join<R>;
 
-    /// Must be awaited inside of a tokio runtime with I/O enabled.
+    /// Gives a future that must be awaited inside a tokio runtime with I/O enabled.
     fn into_future(mut self) -> Join<R> {
         drop(self.take_stdin());
         Join {
@@ -62,8 +62,8 @@ impl<R> IntoFuture for Worker<R> {
 }
 
 impl<R> Join<R> {
-    /// The worker that is waited for: to signal or kill it in another branch of
-    /// `select!`.
+    /// Gives the worker that is waited for, for example to signal or kill it in another
+    /// branch of `select!`.
     ///
     /// # Examples
     ///
@@ -113,7 +113,7 @@ impl<R> Join<R> {
         }
     }
 
-    /// Ready when the socket or the pidfd may have something new.
+    /// Is ready when the socket or the pidfd may have something new.
     fn poll_either(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         let mut any = false;
         for fd in self.watch()? {
@@ -135,7 +135,7 @@ impl<R> Future for Join<R> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
-        // Registered before the first look, so that nothing is missed.
+        // Both are registered before the first look, so that nothing is missed.
         loop {
             let readiness = self.poll_either(context);
             match self.worker.outcome(Deadline::NOW) {

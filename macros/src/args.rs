@@ -1,4 +1,4 @@
-//! What stands in the attribute's parentheses.
+//! What is in the attribute's parentheses.
 
 use syn::{
     Error, Ident, Path, Result, Token,
@@ -76,7 +76,7 @@ impl Args {
     }
 }
 
-/// The value of an option.
+/// Reads the value of an option.
 pub(crate) fn value<T>(
     name: &Ident,
     what: &str,

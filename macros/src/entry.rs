@@ -6,7 +6,7 @@ use syn::{Result, Type, parse_quote_spanned};
 
 use crate::{expand::Expansion, types::Output};
 
-/// The function, and a type of its name with `task` and `spawn`.
+/// Gives the function, and a type with its name that has `task` and `spawn`.
 pub(crate) fn expand(it: &Expansion<'_>) -> Result<TokenStream> {
     let name = &it.function.sig.ident;
     let original = it.original(&format!(
@@ -19,7 +19,7 @@ pub(crate) fn expand(it: &Expansion<'_>) -> Result<TokenStream> {
     Ok(quote!(#original #constructors))
 }
 
-/// The type of the result.
+/// Gives the type of the result.
 fn returned(it: &Expansion<'_>) -> Type {
     let (at, private) = (it.at, &it.private);
     match Output::of(&it.function.sig.output) {
@@ -57,7 +57,8 @@ fn task(it: &Expansion<'_>, returned: &Type) -> TokenStream {
     }
 }
 
-/// Decodes, calls, encodes.
+/// Makes the body that decodes the arguments, calls the function and encodes its
+/// result.
 fn run(it: &Expansion<'_>, result: &Ident) -> TokenStream {
     let Expansion { at, private, .. } = it;
     let (take, call) = it.call();
@@ -70,7 +71,7 @@ fn run(it: &Expansion<'_>, result: &Ident) -> TokenStream {
     }
 }
 
-/// As [`Expansion::codec`]; a `Result` travels as two types.
+/// Does what [`Expansion::codec`] does; a `Result` travels as two types.
 fn result_codec(it: &Expansion<'_>, name: &Ident, ty: &Type) -> TokenStream {
     let private = &it.private;
     let at = it.beside(ty);
@@ -115,8 +116,8 @@ fn spawn(it: &Expansion<'_>, returned: &Type) -> TokenStream {
     }
 }
 
-/// A name for the parameter that the user's do not have. It is seen in the docs of
-/// the constructor, so it is a plain one.
+/// Makes a name for the parameter that no parameter of the user has. The docs of the
+/// constructor show it, so it is a plain one.
 fn process(it: &Expansion<'_>) -> Ident {
     let mut name = Ident::new("process", it.at);
     while it.signature.params.iter().any(|param| param.ident == name) {

@@ -1,11 +1,11 @@
-//! What every expansion has.
+//! What all expansions have in common.
 //!
-//! Its tokens stand where the function's name stands, so that an error or a
-//! debugger points there, but they are not the user's: lints let them be.
-//! Local variables cannot be confused with the user's (`mixed_site`), but the
-//! user's function is called where they are, and items have no hygiene: so all
-//! names begin with `__zygote`, and a test looks for others. Nothing is named but
-//! through the crate's `__private`.
+//! The tokens of an expansion are placed where the function's name is, so that an error
+//! or a debugger points there, but they are not the user's, so lints leave them alone.
+//! Local variables cannot be confused with the user's (`mixed_site`), but the user's
+//! function is called where they are, and items have no hygiene: so all names begin
+//! with `__zygote`, and a test looks for others. Everything is named through the
+//! crate's `__private`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -19,8 +19,8 @@ use crate::{
     signature::{Param, Signature},
 };
 
-/// Expands what stands under the attribute. The function itself stays also when
-/// it does not qualify: whoever calls it is not at fault.
+/// Expands what is under the attribute. The function itself stays even when it does not
+/// qualify, because the code that calls it is not at fault.
 pub(crate) fn function(
     args: &Args,
     item: TokenStream,
@@ -76,7 +76,7 @@ impl<'a> Expansion<'a> {
         })
     }
 
-    /// The static of the registry, and the function it leads to.
+    /// Makes the static for the registry, and the function to which it leads.
     pub(crate) fn register(&self, role: &str, body: &TokenStream) -> TokenStream {
         let Self {
             at,
@@ -112,8 +112,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// A function that chooses how a type travels: the only place that asks, so
-    /// that a type that cannot travel is one error, at the type.
+    /// Makes a function that chooses how a type travels. It is the only place that
+    /// asks, so that a type that cannot travel is one error, at the type.
     pub(crate) fn codec(&self, name: &Ident, ty: &Type) -> TokenStream {
         let private = &self.private;
         let at = self.beside(ty);
@@ -125,7 +125,7 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// The codecs of the parameters.
+    /// Makes the codecs of the parameters.
     pub(crate) fn codecs(&self) -> TokenStream {
         let params = self.signature.params.iter().zip(self.names());
         params
@@ -138,7 +138,7 @@ impl<'a> Expansion<'a> {
             .map(|at| format_ident!("__zygote_codec_{at}", span = self.at))
     }
 
-    /// The closure that puts the arguments into a task.
+    /// Makes the closure that puts the arguments into a task.
     pub(crate) fn put(&self) -> TokenStream {
         let Self { at, private, .. } = self;
         let puts = self
@@ -186,21 +186,21 @@ impl<'a> Expansion<'a> {
         (take, quote_spanned!(*at=> #name(#(#state,)* #(#idents),*)))
     }
 
-    /// The function's name, for a call.
+    /// Gives the function's name, for a call.
     pub(crate) fn name(&self) -> Ident {
         let mut name = self.function.sig.ident.clone();
         name.set_span(self.at);
         name
     }
 
-    /// The place of the user's tokens, for tokens of ours.
+    /// Gives the place of the user's tokens, for tokens of the expansion.
     pub(crate) fn beside(&self, tokens: &impl Spanned) -> Span {
         self.at.located_at(tokens.span())
     }
 
-    /// The user's function. One that has docs gets a line more; one that has
-    /// none is for `missing_docs` to report. What is demanded of it here, clippy
-    /// does not hold against it.
+    /// Gives the user's function. If it has docs they get one more line; if it has
+    /// none, `missing_docs` may report that. Clippy does not complain about what is
+    /// demanded of the function here.
     pub(crate) fn original(&self, line: &str) -> ItemFn {
         let mut function = self.function.clone();
         if function
@@ -218,13 +218,13 @@ impl<'a> Expansion<'a> {
                 clippy::trivially_copy_pass_by_ref
             )]
         };
-        // In front, so that the user's own attributes have the last word.
+        // This goes in front, so that the user's own attributes have the last word.
         function.attrs.insert(0, allow);
         function
     }
 
-    /// The type that carries the constructors. It has the function's name, and
-    /// its span: an editor that looks for `f` in `f::task` finds the function.
+    /// Makes the type that carries the constructors. It has the function's name and
+    /// span, so that an editor that looks for `f` in `f::task` finds the function.
     pub(crate) fn constructors(&self, constructors: &TokenStream) -> TokenStream {
         let at = self.at;
         let ty = self.ty();
@@ -250,12 +250,13 @@ impl<'a> Expansion<'a> {
         self.args.ty.as_ref().unwrap_or(&self.function.sig.ident)
     }
 
-    /// An identifier that goes with the function: its name's own span.
+    /// Makes an identifier that belongs to the function: it has the span of the
+    /// function's name.
     pub(crate) fn constructor(&self, name: &str) -> Ident {
         Ident::new(name, self.function.sig.ident.span())
     }
 
-    /// The parameters, as a constructor repeats them.
+    /// Gives the parameters as a constructor repeats them.
     pub(crate) fn params(&self) -> Vec<TokenStream> {
         let params = self.signature.params.iter();
         params
@@ -263,7 +264,7 @@ impl<'a> Expansion<'a> {
             .collect()
     }
 
-    /// Where the task may run, as a type.
+    /// Tells where the task may run, as a type.
     pub(crate) fn place(&self) -> TokenStream {
         let Self { at, private, .. } = self;
         match &self.signature.state {
@@ -275,8 +276,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// Whoever uses a constructor of a deprecated function is warned; what uses
-    /// the function here is not.
+    /// Makes the attributes that warn a user of a deprecated function's constructor.
+    /// The expansion itself, which uses the function, is not warned.
     pub(crate) fn deprecated(&self) -> TokenStream {
         let attrs = self.inherited(&["deprecated"]);
         if attrs.is_empty() {
@@ -285,13 +286,15 @@ impl<'a> Expansion<'a> {
         quote_spanned!(self.at=> #(#attrs)* #[allow(deprecated)])
     }
 
-    /// The user's attributes of these names, for what is made from the function.
+    /// Gives the user's attributes with these names, for what is made from the
+    /// function.
     fn inherited(&self, names: &[&str]) -> Vec<Attribute> {
         let attrs = self.function.attrs.iter();
         attrs
             .filter(|attr| names.iter().any(|name| attr.path().is_ident(name)))
             .map(|attr| match &attr.meta {
-                // What is expected of the function need not be true of these.
+                // What is expected of the function need not be true of what is made
+                // from it.
                 Meta::List(list) if list.path.is_ident("expect") => {
                     let lints = &list.tokens;
                     parse_quote!(#[allow(#lints)])

@@ -13,7 +13,7 @@ use crate::{args::value, signature};
 
 const MISSING: &str = "say when it runs: `#[zygote::hook(worker)]`, `prepare`, `parent` or `child`";
 
-/// What stands in the attribute's parentheses.
+/// What is in the attribute's parentheses.
 struct Args {
     /// The variant of `When`.
     when: Ident,
@@ -23,8 +23,8 @@ struct Args {
     krate: Option<Path>,
 }
 
-/// Expands what stands under the attribute. The function itself stays also when
-/// something is wrong: whoever calls it is not at fault.
+/// Expands what is under the attribute. The function itself stays even when something
+/// is wrong, because the code that calls it is not at fault.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = syn::parse2::<Args>(args).and_then(|args| match syn::parse2(item.clone())? {
         Item::Fn(function) => {
@@ -40,7 +40,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#item #added)
 }
 
-/// The hook's place in the registry.
+/// Makes the hook's place in the registry.
 fn register(args: &Args, function: &ItemFn) -> TokenStream {
     let name = &function.sig.ident;
     let at = Span::mixed_site().located_at(name.span());
@@ -58,7 +58,7 @@ fn register(args: &Args, function: &ItemFn) -> TokenStream {
     let (when, order, text) = (&args.when, args.order, name.unraw().to_string());
     let mut call = name.clone();
     call.set_span(at);
-    // The place of what the function returns: an error about it points there.
+    // This is the place of the return type, so that an error about it points there.
     let returned = match &function.sig.output {
         ReturnType::Type(_, ty) => at.located_at(ty.span()),
         ReturnType::Default => at,
@@ -137,7 +137,7 @@ impl Parse for Args {
     }
 }
 
-/// An `i32`, negative or not.
+/// Reads an `i32`, negative or not.
 fn number(name: &Ident, input: ParseStream<'_>) -> Result<i32> {
     let equals = input.parse::<Token![=]>();
     equals.map_err(|_| Error::new(name.span(), "write `order = 10`"))?;

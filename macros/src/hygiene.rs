@@ -13,10 +13,11 @@ use crate::{
     hook, preload, raw,
 };
 
-/// Names that a user sees, and that stand where nothing of the user's is called.
+/// Names that a user sees, in places where no user code is called.
 const SEEN: [&str; 3] = ["task", "spawn", "process"];
 
-/// All names that are bound in it: variables, parameters, functions, statics.
+/// Collects all names that are bound in the tokens: variables, parameters, functions,
+/// statics.
 fn bound(tokens: TokenStream, names: &mut BTreeSet<String>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut pattern = false;
@@ -55,7 +56,7 @@ fn bound(tokens: TokenStream, names: &mut BTreeSet<String>) {
     }
 }
 
-/// A name; no keyword that stands where one could.
+/// Gives the word if it is a name, and not a keyword in a name's place.
 fn word(token: TokenTree) -> Option<String> {
     match token {
         TokenTree::Ident(word) => {
@@ -67,7 +68,7 @@ fn word(token: TokenTree) -> Option<String> {
     }
 }
 
-/// What an attribute makes of a function.
+/// Gives what an attribute makes of a function.
 pub(crate) fn expanded(
     attribute: fn(syn::parse::ParseStream<'_>) -> Result<Args>,
     args: TokenStream,
@@ -78,7 +79,7 @@ pub(crate) fn expanded(
     expand::function(&args, item, expand)
 }
 
-/// Every expansion there is, of functions whose own names begin with `users`.
+/// Gives every kind of expansion, of functions whose own names begin with `users`.
 fn all() -> Vec<TokenStream> {
     let entry = |item| expanded(Args::entry, quote!(), item, entry::expand);
     let preload = |item| expanded(Args::preload, quote!(), item, preload::expand);
@@ -175,7 +176,7 @@ fn every_name_of_an_expansion_is_marked_as_ours() {
         others.is_empty(),
         "{others:?} could be a name of the user's"
     );
-    // It does see names of each kind.
+    // The test does see names of each kind.
     for name in [
         "__zygote_job",
         "__zygote_out",

@@ -19,7 +19,7 @@ use syn::parse_macro_input;
 
 use self::args::Args;
 
-/// Makes a function an entry: one that runs in a process of its own.
+/// Makes a function an entry, which runs in a process of its own.
 #[proc_macro_attribute]
 pub fn entry(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = parse_macro_input!(args with Args::entry);
@@ -27,22 +27,21 @@ pub fn entry(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::function(&args, item.into(), expand).into()
 }
 
-/// Makes a function a hook: one that runs in every worker before its entry, or
-/// around every fork of a template.
+/// Makes a function a hook, which runs in every worker before its entry, or around
+/// every fork of a template.
 #[proc_macro_attribute]
 pub fn hook(args: TokenStream, item: TokenStream) -> TokenStream {
     hook::expand(args.into(), item.into()).into()
 }
 
-/// Makes a function a preload: one that runs in a template and leaves a value
-/// there.
+/// Makes a function a preload, which runs in a template and leaves a value there.
 #[proc_macro_attribute]
 pub fn preload(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = parse_macro_input!(args with Args::preload);
     expand::function(&args, item.into(), preload::expand).into()
 }
 
-/// Declares a distributed slice of the `zygote` crate's own.
+/// Declares a distributed slice for the `zygote` crate itself.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn slice(_: TokenStream, item: TokenStream) -> TokenStream {

@@ -1,7 +1,7 @@
-//! `README.md` shows what the macros make, and this test holds it.
+//! `README.md` shows what the macros make, and this test keeps it true.
 //!
 //! Code blocks come in pairs: what a user writes, and what the compiler gets.
-//! `ZYGOTE_PAGE=overwrite` writes the second ones anew.
+//! `ZYGOTE_PAGE=overwrite` writes the second block of each pair anew.
 
 use std::{
     env, fs,
@@ -23,7 +23,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The page in pieces, the code blocks are those with an odd number.
+/// Gives the page in pieces; the code blocks are those with an odd number.
 fn pieces(page: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     for (at, piece) in page.split(OPEN).enumerate() {
@@ -40,8 +40,8 @@ fn pieces(page: &str) -> Vec<String> {
     pieces
 }
 
-/// The tokens with what `rustfmt` does not change: it adds and removes last commas
-/// and the braces around one expression.
+/// Gives the tokens without what `rustfmt` changes: it adds and removes last commas and
+/// the braces around one expression.
 fn essence(tokens: TokenStream) -> Vec<String> {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let last = tokens.len().saturating_sub(1);
@@ -75,7 +75,7 @@ fn tokens(code: &str) -> TokenStream {
         .unwrap_or_else(|error| panic!("{error}: {code}"))
 }
 
-/// What the compiler gets for what a user writes.
+/// Gives what the compiler gets for what a user writes.
 fn expand(written: &str) -> TokenStream {
     let file: File = syn::parse_str(written).unwrap_or_else(|error| panic!("{error}: {written}"));
     match file.items.into_iter().next() {
@@ -115,7 +115,7 @@ fn expand_function(mut function: ItemFn) -> TokenStream {
     }
 }
 
-/// `early!` is not a macro of this crate: its arm is read where it stands.
+/// Reads the arm of `early!` from its file, because it is not a macro of this crate.
 fn early() -> TokenStream {
     let lib = fs::read_to_string(root().join("../src/lib.rs")).expect("the library is beside it");
     let file: File = syn::parse_str(&lib).expect("the library's root is Rust");
@@ -141,7 +141,7 @@ fn early() -> TokenStream {
     with_crate(body.stream())
 }
 
-/// `$crate` as its user would see it.
+/// Replaces `$crate` by what its user would see.
 fn with_crate(stream: TokenStream) -> TokenStream {
     let mut out = TokenStream::new();
     let mut tokens = stream.into_iter();
@@ -165,7 +165,7 @@ fn with_crate(stream: TokenStream) -> TokenStream {
     out
 }
 
-/// The code as a person reads it.
+/// Formats the code as a person reads it.
 fn formatted(code: &TokenStream) -> String {
     let mut rustfmt = Command::new("rustfmt")
         .args(["--edition", "2024"])
@@ -189,8 +189,8 @@ fn formatted(code: &TokenStream) -> String {
     page
 }
 
-/// A line with `///` for `#[doc = ..]`, and with an attribute that `rustfmt` does
-/// not know written as others.
+/// Gives a line with `///` for `#[doc = ..]`, in which an attribute that `rustfmt` does
+/// not know is written as others are.
 fn readable(line: &str) -> String {
     let code = line.trim_start();
     let indent = &line[..line.len() - code.len()];

@@ -18,7 +18,7 @@ struct Value {
     in_place: bool,
 }
 
-/// The function, and a type of its name with `task`.
+/// Gives the function, and a type with its name that has `task`.
 pub(crate) fn expand(it: &Expansion<'_>) -> Result<TokenStream> {
     let value = value(it)?;
     let name = &it.function.sig.ident;
@@ -94,7 +94,7 @@ fn task(it: &Expansion<'_>, value: &Value) -> TokenStream {
     }
 }
 
-/// Decodes, calls, keeps.
+/// Makes the body that decodes the arguments, calls the function and keeps its value.
 fn run(it: &Expansion<'_>, value: &Value) -> TokenStream {
     let Expansion { at, private, .. } = it;
     let (take, call) = it.call();

@@ -6,8 +6,8 @@ use syn::{Error, Result};
 
 use crate::{expand::Expansion, types::Output};
 
-/// The function, and its place in the registry. There is nothing to construct:
-/// it is run by its name.
+/// Gives the function, and its place in the registry. There are no constructors,
+/// because the entry is run by its name.
 pub(crate) fn expand(it: &Expansion<'_>) -> Result<TokenStream> {
     let Expansion {
         at,

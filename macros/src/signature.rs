@@ -1,6 +1,6 @@
 //! What a function must look like, and what the expansion needs to know of it.
 //!
-//! Every mistake is one error, at the user's own token, with the remedy.
+//! Every mistake gives one error, at the user's own token, with the remedy.
 
 use std::fmt::Display;
 
@@ -13,11 +13,11 @@ use syn::{
 
 use crate::types::{self, Output};
 
-/// What stands between the parentheses of a function.
+/// What is between the parentheses of a function.
 pub(crate) struct Signature {
     /// A first parameter `&T` or `&mut T`: the preloaded value.
     pub(crate) state: Option<TypeReference>,
-    /// The others.
+    /// The other parameters.
     pub(crate) params: Vec<Param>,
 }
 
@@ -93,7 +93,7 @@ impl Check {
         }
     }
 
-    /// An error that says what an entry, or a preload, cannot be.
+    /// Adds an error that says what an entry or a preload cannot be.
     fn cannot(&mut self, tokens: impl ToTokens, rest: impl Display) {
         self.error(tokens, format!("{} cannot {rest}", self.what));
     }
@@ -118,7 +118,8 @@ impl Check {
         }
     }
 
-    /// A lifetime that something borrowed needs is not a mistake of its own.
+    /// Checks the generics. A lifetime that something borrowed needs is not a separate
+    /// mistake.
     fn generics(&mut self, generics: &Generics) {
         let params = &generics.params;
         if generics.lifetimes().count() < params.len() {
@@ -160,7 +161,8 @@ impl Check {
         Signature { state, params }
     }
 
-    /// The expansion would have to know whether the parameter is there.
+    /// Refuses attributes on a parameter with which the expansion would have to know
+    /// whether the parameter is there.
     fn attributes(&mut self, typed: &PatType) {
         let names = ["cfg", "cfg_attr"];
         for attr in &typed.attrs {
@@ -170,7 +172,7 @@ impl Check {
         }
     }
 
-    /// A first parameter `&T`; `None` if it is something else.
+    /// Takes a first parameter `&T`; `None` if it is something else.
     fn state(&mut self, ty: &Type) -> Option<TypeReference> {
         let reference = types::reference(ty)?;
         if types::unsized_owned(reference).is_some() {
@@ -186,7 +188,7 @@ impl Check {
         Some(reference.clone())
     }
 
-    /// A parameter that is passed.
+    /// Checks a parameter that is passed.
     fn argument(&mut self, ty: &Type, at: usize) {
         if !self.concrete(ty) {
             return;
@@ -223,7 +225,7 @@ impl Check {
         }
     }
 
-    /// Whether there is no `impl Trait` in the type.
+    /// Tells whether there is no `impl Trait` in the type.
     fn concrete(&mut self, ty: &Type) -> bool {
         let opaque = types::find(ty, &types::is_opaque);
         if let Some(part) = opaque {
@@ -245,7 +247,8 @@ impl Param {
                 ident
             }
         };
-        // Lints about how a name is used (`_x` is) are for the function alone.
+        // Lints about the use of a name (that `_x` is used, for example) are for the
+        // function only.
         ident.set_span(Span::call_site().located_at(ident.span()));
         Self {
             label: format!("argument `{}`", ident.unraw()),
@@ -255,7 +258,7 @@ impl Param {
     }
 }
 
-/// The names of a function's parameters, but for those of patterns.
+/// Gives the names of a function's parameters, except those of patterns.
 fn names(sig: &syn::Signature) -> impl Iterator<Item = &Ident> {
     sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => match &*typed.pat {

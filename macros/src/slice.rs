@@ -1,13 +1,13 @@
-//! Distributed slices whose names are this crate's own.
+//! Distributed slices whose names belong to this crate only.
 //!
-//! The linker puts slices of one name together, whichever crate declares them:
-//! two versions of this crate, or a crate that has one called `HOOKS`, would
+//! The linker puts slices with the same name together, whichever crate declares them.
+//! So two versions of this crate, or another crate with a slice called `HOOKS`, would
 //! see each other's elements.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
-/// `static NAME: [T];` as a slice that the linker knows by this crate's name and
+/// Makes `static NAME: [T];` a slice that the linker knows by this crate's name and
 /// version, and Rust as `NAME`.
 pub(crate) fn expand(item: TokenStream) -> TokenStream {
     let mut tokens: Vec<TokenTree> = item.into_iter().collect();

@@ -6,7 +6,7 @@ use syn::{
     TypeReference,
 };
 
-/// Without the parentheses, and without the invisible ones around a type that
+/// Gives the type without parentheses, including the invisible ones around a type that
 /// comes from a `macro_rules!` macro.
 pub(crate) fn peel(mut ty: &Type) -> &Type {
     loop {
@@ -18,7 +18,7 @@ pub(crate) fn peel(mut ty: &Type) -> &Type {
     }
 }
 
-/// The type itself, if it is a reference.
+/// Gives the type itself, if it is a reference.
 pub(crate) fn reference(ty: &Type) -> Option<&TypeReference> {
     match peel(ty) {
         Type::Reference(reference) => Some(reference),
@@ -26,8 +26,8 @@ pub(crate) fn reference(ty: &Type) -> Option<&TypeReference> {
     }
 }
 
-/// The first part of the type, from outside and from the left, for which `test`
-/// holds.
+/// Finds the first part of the type, from the outside and from the left, for which
+/// `test` holds.
 pub(crate) fn find<'a>(ty: &'a Type, test: &dyn Fn(&Type) -> bool) -> Option<&'a Type> {
     let ty = peel(ty);
     if test(ty) {
@@ -46,12 +46,12 @@ pub(crate) fn find<'a>(ty: &'a Type, test: &dyn Fn(&Type) -> bool) -> Option<&'a
     }
 }
 
-/// Whether it is an `impl Trait`.
+/// Tells whether it is an `impl Trait`.
 pub(crate) fn is_opaque(ty: &Type) -> bool {
     matches!(ty, Type::ImplTrait(_))
 }
 
-/// Whether it is a reference, or a type with a lifetime that is not `'static`.
+/// Tells whether it is a reference, or a type with a lifetime that is not `'static`.
 pub(crate) fn borrows(ty: &Type) -> bool {
     match ty {
         Type::Reference(_) => true,
@@ -64,7 +64,7 @@ pub(crate) fn borrows(ty: &Type) -> bool {
     }
 }
 
-/// What to write instead of a borrowed type.
+/// Tells what to write instead of a borrowed type.
 pub(crate) fn owned(ty: &Type) -> String {
     let Some(reference) = reference(ty) else {
         return "String` or another owned type, not `Cow<'_, _>".to_owned();
@@ -72,7 +72,7 @@ pub(crate) fn owned(ty: &Type) -> String {
     unsized_owned(reference).unwrap_or_else(|| written(&reference.elem))
 }
 
-/// What to write instead of a reference to a type that has no known size: it
+/// Tells what to write instead of a reference to a type that has no known size, which
 /// cannot be a preloaded value.
 pub(crate) fn unsized_owned(reference: &TypeReference) -> Option<String> {
     match peel(&reference.elem) {
@@ -92,7 +92,7 @@ pub(crate) fn unsized_owned(reference: &TypeReference) -> Option<String> {
     }
 }
 
-/// The type as a person would write it.
+/// Gives the type as a person would write it.
 fn written(ty: &impl ToTokens) -> String {
     let mut text = ty.to_token_stream().to_string();
     for (from, to) in [
@@ -108,7 +108,7 @@ fn written(ty: &impl ToTokens) -> String {
     text
 }
 
-/// The last segment of a path: `Result<T, E>` of `std::io::Result<T, E>`.
+/// Gives the last segment of a path: `Result<T, E>` of `std::io::Result<T, E>`.
 fn last_segment(ty: &Type) -> Option<&PathSegment> {
     match peel(ty) {
         Type::Path(path) => path.path.segments.last(),
@@ -116,7 +116,7 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// What stands between the angle brackets of `Name<..>`.
+/// Gives what is between the angle brackets of `Name<..>`.
 fn generics(segment: &PathSegment) -> impl Iterator<Item = &GenericArgument> {
     let args = match &segment.arguments {
         PathArguments::AngleBracketed(AngleBracketedGenericArguments { args, .. }) => Some(args),
@@ -132,7 +132,7 @@ fn types_of(segment: &PathSegment) -> impl Iterator<Item = &Type> {
     })
 }
 
-/// Whether it is `()`.
+/// Tells whether it is `()`.
 pub(crate) fn is_unit(ty: &Type) -> bool {
     matches!(peel(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
 }
@@ -157,12 +157,12 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Whether the type says `Result`, under whatever path.
+/// Tells whether the type says `Result`, under whatever path.
 pub(crate) fn is_result(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == "Result")
 }
 
-/// The first type between the angle brackets: `T` of `Result<T, E>`.
+/// Gives the first type between the angle brackets: `T` of `Result<T, E>`.
 pub(crate) fn first_generic(ty: &Type) -> Option<&Type> {
     types_of(last_segment(ty)?).next()
 }

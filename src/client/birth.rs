@@ -11,31 +11,32 @@ use crate::error::Error;
 /// How a process came to be. `P` is a process.
 #[derive(Debug)]
 pub(super) enum Birth<P> {
-    /// Before `main`. It is a child of this process, of this id, and may die before
-    /// it can say so.
+    /// Forked before `main`. It is a child of this process, with this id, and may die
+    /// before it can say so.
     Early(i32),
-    /// By executing this program as a template.
+    /// Made by executing this program as a template.
     #[cfg_attr(
         not(feature = "exec"),
         expect(dead_code, reason = "nothing is executed without the feature")
     )]
     Executed,
-    /// As a copy of this program.
+    /// Forked as a copy of this program.
     Copied,
-    /// It was given to this program, by its socket.
+    /// Given to this program, by its socket.
     Given,
-    /// By another process, where it has this number. The other one's line stays open
-    /// as long as this one is asked about.
+    /// Forked by another process, where it has this number. The line of that process
+    /// stays open as long as somebody asks about this one.
     Forked {
         by: P,
         number: u64,
-        /// It was asked for before it was needed. Its `Hello` should be there.
+        /// Whether it was asked for before it was needed. Then its `Hello` should be
+        /// there.
         is_spare: bool,
     },
 }
 
 impl<P> Birth<P> {
-    /// The process that forked it, and its number there.
+    /// Gives the process that forked it, and its number there.
     pub(super) fn origin(&self) -> Option<(&P, u64)> {
         match self {
             Self::Forked { by, number, .. } => Some((by, *number)),
@@ -43,7 +44,7 @@ impl<P> Birth<P> {
         }
     }
 
-    /// Its id, of one that is a child of this process from the start.
+    /// Gives the id of a process that is a child of this one from the start.
     pub(super) fn child(&self) -> Option<i32> {
         match self {
             Self::Early(child) => Some(*child),
@@ -55,7 +56,7 @@ impl<P> Birth<P> {
         matches!(self, Self::Forked { is_spare: true, .. })
     }
 
-    /// Whether it is a template that this program begins by itself, so that another
+    /// Tells whether it is a template that this program starts unasked, so that another
     /// may take its place.
     pub(super) fn is_default(&self) -> bool {
         matches!(self, Self::Early(_) | Self::Executed)
@@ -79,22 +80,22 @@ pub(super) struct Life {
 /// The stages of a life; it goes on and never back.
 #[repr(u8)]
 enum Stage {
-    /// It was told nothing, or only what any other can be told as well: a task.
-    /// Every life begins with it: it is 0.
+    /// The process was told nothing, or only what any other can be told as well: a
+    /// task. Every life begins with this stage, so it is 0.
     Untold,
-    /// It was told something that another process would not know.
+    /// The process was told something that another process would not know.
     Told,
-    /// A child that it was just forking may hold its socket open for a moment, and
-    /// nobody reads there.
+    /// The process is dead. A child that it was just forking may hold its socket open
+    /// for a moment, and nobody reads there.
     Dead,
 }
 
-/// There will be no `Hello`.
+/// Why there will be no `Hello`.
 #[derive(Debug)]
 struct Never {
     why: Error,
-    /// It was found gone, and had never said a word: neither it nor this program
-    /// has decided that.
+    /// Whether it was found gone and had never said a word, so that neither it nor this
+    /// program has decided that.
     is_silent: bool,
 }
 
@@ -119,24 +120,26 @@ impl Life {
         self.stage() == Stage::Dead as u8
     }
 
-    /// It will never say `Hello`. The first reason counts, which comes back.
+    /// Notes that it will never say `Hello`. The first reason counts, and is given
+    /// back.
     pub(super) fn mark_never(&self, why: Error, is_silent: bool) -> Error {
         let never = self.never.get_or_init(|| Never { why, is_silent });
         never.why.clone()
     }
 
-    /// Why it will never say `Hello`, if that is known.
+    /// Tells why it will never say `Hello`, if that is known.
     pub(super) fn why_never(&self) -> Option<&Error> {
         self.never.get().map(|never| &never.why)
     }
 
-    /// Whether another is as good as this one, as long as this one has said nothing.
+    /// Tells whether another process is as good as this one, as long as this one has
+    /// said nothing.
     pub(super) fn is_untold(&self) -> bool {
         self.stage() == Stage::Untold as u8
     }
 
-    /// Whether it is certain that it ran nothing, and nothing but its being gone
-    /// speaks against another in its place.
+    /// Tells whether it is certain that it ran nothing, and that its being gone is all
+    /// that went wrong, so that another may take its place.
     pub(super) fn has_vanished(&self) -> bool {
         self.is_untold() && self.never.get().is_some_and(|never| never.is_silent)
     }

@@ -1,9 +1,9 @@
 //! Processes that are about to end and may be children of this program: each is
 //! collected when it has ended.
 //!
-//! Nobody waits for their end, and this program has no thread that could. So each
-//! later call into the library looks at them: one atomic load where there are
-//! none, else one `ppoll` in [`PAUSE`].
+//! Nobody waits for their end, and this program has no thread that could. So each later
+//! call into the library looks at them: that is one atomic load when there are none,
+//! and otherwise one `ppoll` in each [`PAUSE`].
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -21,16 +21,16 @@ use crate::sys::{
     poll::{Deadline, poll_many},
 };
 
-/// Between two looks: some of them may live for hours.
+/// The time between two looks: some of them may live for hours.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What this process has still to collect.
+/// What this process still has to collect.
 static ENDING: Own<Ending> = Own::new();
 
 /// The processes that one program waits for.
 #[derive(Debug, Default)]
 struct Ending {
-    /// How many there are: where there are none, no lock is taken.
+    /// How many there are: when there are none, no lock is taken.
     count: AtomicUsize,
     list: Mutex<List<Left>>,
 }
@@ -39,12 +39,13 @@ struct Ending {
 #[derive(Debug)]
 struct Left {
     pidfd: Ours,
-    /// This program's end of its socket, which is open as long as this program
-    /// lives and is not another one: its end is that of the template's workers.
+    /// This program's end of its socket. It is open as long as this program lives and
+    /// has not become another one, because the end of the socket is the end of the
+    /// template's workers.
     _socket: Option<Ours>,
 }
 
-/// Keeps a process until it has ended, and its socket open as long.
+/// Keeps a process until it has ended, and keeps its socket open as long.
 pub(super) fn keep(pidfd: Ours, socket: Option<Ours>) {
     let ending = ENDING.get();
     let mut list = lock(&ending.list);
@@ -61,7 +62,8 @@ pub(crate) fn look() {
     if ending.count.load(Ordering::Relaxed) == 0 {
         return;
     }
-    // The thread that has it looks, or adds one that is looked at next time.
+    // The thread that has the lock looks, or adds a process that is looked at next
+    // time.
     let Ok(mut list) = ending.list.try_lock() else {
         return;
     };
@@ -72,22 +74,22 @@ pub(crate) fn look() {
     }
 }
 
-/// The places of those that have ended, which are collected. Nothing is known
-/// where the kernel does not tell: then it is asked the next time.
+/// Collects those that have ended, and gives their places. When the kernel does not
+/// tell, nothing is known, and it is asked again the next time.
 fn ended(items: &[Left]) -> Vec<usize> {
     let pidfds: Vec<BorrowedFd<'_>> = items.iter().map(|left| left.pidfd.as_fd()).collect();
     let now = Deadline::after(Duration::ZERO);
     let mut ended = poll_many(&pidfds, now).unwrap_or_default();
     ended.retain(|at| match items[*at].pidfd.still() {
-        // Of another's child there is nothing to take.
+        // The child of another process leaves nothing to collect.
         Some(pidfd) => pidfd::collect(pidfd) != pidfd::Collected::NotYet,
-        // The program has closed it: nobody can ask any more.
+        // The program has closed the pidfd: nobody can ask any more.
         None => true,
     });
     ended
 }
 
-/// What is kept, and when it is looked at next.
+/// What is kept, and when to look at it next.
 #[derive(Debug)]
 struct List<T> {
     items: Vec<T>,
@@ -104,7 +106,7 @@ impl<T> Default for List<T> {
 }
 
 impl<T> List<T> {
-    /// Whether it is time to look; then it is not for the next while.
+    /// Tells whether it is time to look. If so, it is not time again for a while.
     fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.next.is_none_or(|next| next <= now);
         if is_due {
@@ -113,7 +115,7 @@ impl<T> List<T> {
         is_due
     }
 
-    /// Takes out those at these places, which are in order.
+    /// Takes out the items at these places, which are in order.
     fn remove(&mut self, places: &[usize]) {
         for at in places.iter().rev() {
             self.items.swap_remove(*at);

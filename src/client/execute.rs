@@ -23,18 +23,18 @@ use crate::{
 /// How long a program that was executed may take to answer as a template.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long the process that was executed may take to exit when it has cloned the
-/// template, or has closed its socket.
+/// How long the process that was executed may take to exit after it has cloned the
+/// template or closed its socket.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// The exit code of the loader where it finds no library, or no room for one.
+/// The exit code of the loader when it finds no library, or no room for one.
 const UNLOADED: i32 = 127;
 
 /// How each of these errors begins.
 const EXECUTED: &str = "this program was executed as a template";
 
-/// Why this program cannot be executed as a template: it was, and ran without ever
-/// looking at what it was asked. It is never run once more to find out.
+/// Why this program cannot be executed as a template: it was executed once, and ran
+/// without ever looking at what it was asked. It is never run again to find out.
 static DEAF: OnceLock<Error> = OnceLock::new();
 
 /// Executes this program once more, as a template.
@@ -48,8 +48,8 @@ pub(super) fn execute() -> Result<Arc<Peer>> {
         )
         .unstarted());
     }
-    // Executed again it would be privileged again, hence deaf: its `main` would
-    // run once more, and in there this.
+    // If it were executed again it would be privileged again, and therefore deaf: its
+    // `main` would run once more, and would come here again.
     if image::is_privileged() {
         return Err(Error::invalid(
             "this program cannot be executed as a template: it runs with more privileges than its \
@@ -73,10 +73,10 @@ pub(super) fn execute() -> Result<Arc<Peer>> {
         .map_err(Error::unstarted)
 }
 
-/// Refuses where `/proc/self/exe` is another program, which would take this one's
-/// arguments for its own: a loader runs what the first of them names.
+/// Refuses when `/proc/self/exe` is another program, which would take this one's
+/// arguments for its own: a loader, for example, runs what the first of them names.
 fn check_file() -> Result<()> {
-    // It never changes.
+    // The answer never changes.
     static IS_OURS: OnceLock<()> = OnceLock::new();
     if IS_OURS.get().is_some() {
         return Ok(());
@@ -110,7 +110,8 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
         .map_err(|error| Error::os("getrandom for a template's token failed", error))?;
     let deadline = Deadline::after(ANSWER);
     let asker = fork::own_pid();
-    // It may not see this process by a number: in another pid namespace.
+    // The template may be in another pid namespace, where it does not see this process
+    // by a number.
     let own = pidfd::open(asker)
         .map_err(|error| Error::descriptor("pidfd_open of the program failed", error))?;
     template
@@ -135,7 +136,8 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
                 error,
             )
         })?;
-    // By a handle: somebody else in the program may wait for every child.
+    // The child is held by a handle, since other code in the program may wait for every
+    // child.
     let handle = pidfd::open(child).ok();
     let answer = template.hello(deadline).map(drop);
     let unread = answer.is_err() && template.has_unread();
@@ -146,14 +148,14 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     let end = spawn::end(child, handle.as_ref().map(AsFd::as_fd), patience);
     match answer {
         Ok(()) => {
-            // What it said of its template is of no use any more.
+            // What the process said of its template is of no use any more.
             template.line.take_in();
             Ok(template)
         }
         Err(error) => {
             let exit = template.kill_born();
-            // Some are said by the process itself, or there was no room here for its
-            // answer. Other words would hide that.
+            // Some errors come from the process itself, or say that there was no room
+            // here for its answer. Other words would hide that.
             match error.is_timeout() || error.is_template_gone() {
                 true => Err(why(&error, unread, end, exit)),
                 false => Err(error),
@@ -162,9 +164,9 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     }
 }
 
-/// Why there is no template. `unread`: the process has not looked at the token, with
-/// which everything of ours begins there. `exit`: how the template ended that it had
-/// cloned.
+/// Makes the error that says why there is no template. `unread` says that the process
+/// has not looked at the token, with which everything of ours begins there. `exit` says
+/// how the template that it had cloned ended.
 fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
     if error.is_timeout() {
         let text = format!(
@@ -172,7 +174,8 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
             ANSWER.as_secs()
         );
         return match end {
-            // One that was stopped, or waited for its file, may not have run at all.
+            // A process that was stopped, or waited for its file, may not have run at
+            // all.
             End::KilledAsleep => {
                 Error::timeout(format!("{text}: it was stopped, or is not loaded"))
             }
@@ -190,7 +193,7 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
         End::Killed | End::KilledAsleep => None,
     };
     match own {
-        // Not a line of the program ran. What it needed there may be there soon.
+        // Not a line of the program ran. What it lacked may be there soon.
         Some((status, exit)) if status == UNLOADED << 8 => Error::new(
             ErrorKind::Exit,
             format!(
@@ -199,7 +202,7 @@ fn why(error: &Error, unread: bool, end: End, exit: Option<Exit>) -> Error {
             ),
         )
         .with_exit(exit),
-        // A signal says nothing about the program that it has killed.
+        // A signal says nothing about the program that it killed.
         Some((status, exit)) if libc::WIFSIGNALED(status) => gone(Some(exit)),
         // Whatever it did instead, it must not do it again.
         Some((_, exit)) if unread => {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{error::Result, sys::poll::Deadline};
 
-/// Runs `act` on the launcher. One that has died before it could be asked is
+/// Runs `act` on the launcher. A launcher that died before it could be asked is
 /// replaced.
 pub(super) fn with<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T> {
     let mut is_second = false;
@@ -19,7 +19,7 @@ pub(super) fn with<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T> {
         let launcher = current()?;
         let asking = template::asking();
         if launcher.has_no_more_forks() {
-            // Given up just now.
+            // Another thread has given it up just now.
             continue;
         }
         match act(&launcher) {
@@ -39,19 +39,20 @@ fn current() -> Result<Arc<Peer>> {
     held.map_or_else(|| template::with_living_default(begin), Ok)
 }
 
-/// A launcher of this template, where it has none that is of use.
+/// Starts a launcher of this template, which has none that is of use.
 fn begin(template: &Arc<Peer>) -> Result<Arc<Peer>> {
     let new = template.fork_now(Deadline::after(PATIENCE))?;
     let mut held = lock(&template.launcher);
     let other = usable(&held);
-    // Looked at now: what ends the template takes the launcher out afterwards.
+    // This is looked at only now, because a thread that ends the template takes the
+    // launcher out afterwards.
     if other.is_none() && !template.has_no_more_forks() {
         *held = Some(Arc::clone(&new));
         return Ok(new);
     }
     drop(held);
     new.end();
-    // Another thread was first, or the template was given up.
+    // Here another thread was first, or the template was given up.
     other.ok_or_else(gone)
 }
 
@@ -60,8 +61,8 @@ fn usable(held: &Option<Arc<Peer>>) -> Option<Arc<Peer>> {
     held.as_ref().filter(is_good).cloned()
 }
 
-/// The next program is started by another one. It ends when what it has started
-/// has ended. Waits for requests that are just being sent.
+/// Gives a launcher up, so that another one starts the next program. It ends when what
+/// it has started has ended. Waits for requests that are just being sent.
 pub(super) fn give_up(launcher: &Arc<Peer>) {
     let _nobody = template::nobody_asking();
     let is_it = |held: &mut Arc<Peer>| Arc::ptr_eq(held, launcher);

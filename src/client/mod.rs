@@ -1,11 +1,11 @@
 //! The program's side: handles on processes and workers.
 //!
-//! `line` is one socket and what has arrived on it; `peer` is the process at its
-//! other end, seen from outside, with its `birth` and its `stock` of spares;
-//! `template` keeps the default one; `ending` collects what was told to end;
-//! `tree` kills what a worker has started; `process` and `worker` are
-//! the handles that users hold. No thread, no signal handler, no timer: the thread
-//! that waits reads. `README.md` beside this file tells how.
+//! `line` is one socket and what has arrived on it; `peer` is the process at its other
+//! end, seen from outside, with its `birth` and its `stock` of spares; `template` keeps
+//! the default one; `ending` collects what was told to end; `tree` kills what a worker
+//! has started; `process` and `worker` are the handles that users hold. There is no
+//! thread, no signal handler and no timer: the thread that waits reads. `README.md`
+//! beside this file tells how.
 
 mod birth;
 mod ending;

@@ -1,11 +1,11 @@
-//! How many spares a process has in stock: what its owner asks for. Pure.
+//! How many spares a process has in stock, which its owner asks for. Pure.
 
 use std::collections::VecDeque;
 
-/// The most that wait in stock, if nobody says otherwise.
+/// The most that wait in stock, if nothing else is set.
 const LIMIT: usize = 16;
 
-/// The fewest that are asked for: then most spawns ask for none.
+/// The smallest stock to aim for: with that, most spawns ask for none.
 const LEAST: usize = 8;
 
 /// A process that is forked fewer times than this has no stock.
@@ -14,7 +14,8 @@ const USES: u64 = 2;
 /// Spares of type `P`: processes that were asked for before they are needed.
 #[derive(Debug)]
 pub(super) struct Stock<P> {
-    /// They hold on to the process they are forks of: taken out when it ends.
+    /// They hold on to the process that they are forks of, so they are taken out when
+    /// it ends.
     waiting: VecDeque<P>,
     /// The most that may wait.
     limit: usize,
@@ -22,7 +23,7 @@ pub(super) struct Stock<P> {
     peak: usize,
     /// How often something was forked.
     uses: u64,
-    /// No more forks.
+    /// Whether there are no more forks.
     is_closed: bool,
 }
 
@@ -43,8 +44,8 @@ impl<P> Stock<P> {
         }
     }
 
-    /// Something is forked: a spare for it, if there is one. `children` are those
-    /// that have handles, the spares included.
+    /// Notes a fork, and gives a spare for it, if there is one. `children` is the
+    /// number of those that have handles, including the spares.
     pub(super) fn take(&mut self, children: usize) -> Option<P> {
         let in_use = (children + 1).saturating_sub(self.waiting.len());
         self.peak = self.peak.max(in_use);
@@ -52,8 +53,8 @@ impl<P> Stock<P> {
         self.waiting.pop_front()
     }
 
-    /// How many are to be asked for now: when half are gone, as many as are missing
-    /// of those that were in use at the same time.
+    /// Tells how many to ask for now: none until half are gone, then as many as are
+    /// missing from the number that was in use at the same time.
     pub(super) fn missing(&self) -> usize {
         let target = self.limit.min(self.peak.max(LEAST));
         let missing = target.saturating_sub(self.waiting.len());
@@ -73,8 +74,9 @@ impl<P> Stock<P> {
         self.limit
     }
 
-    /// So many may wait from here on. Those that wait were asked for under another
-    /// limit, which is also that of their own stock: they are taken out.
+    /// Sets how many may wait from here on. Those that wait were asked for under
+    /// another limit, which is also the limit of their own stock, so they are taken
+    /// out.
     pub(super) fn set_limit(&mut self, limit: usize) -> VecDeque<P> {
         match std::mem::replace(&mut self.limit, limit) == limit {
             true => VecDeque::new(),
@@ -82,12 +84,12 @@ impl<P> Stock<P> {
         }
     }
 
-    /// Takes all out: what comes next changes what a fork is.
+    /// Takes all out, because what comes next changes what a fork is.
     pub(super) fn drain(&mut self) -> VecDeque<P> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// No more forks; `None` if that was said before.
+    /// Allows no more forks, and takes all out; `None` if it was closed before.
     pub(super) fn close(&mut self) -> Option<VecDeque<P>> {
         match std::mem::replace(&mut self.is_closed, true) {
             true => None,
@@ -104,7 +106,7 @@ impl<P> Stock<P> {
 mod tests {
     use super::*;
 
-    /// A stock that was used twice, with so many children in use, and is filled.
+    /// Makes a filled stock that was used twice, with this many children in use.
     fn filled(limit: usize, in_use: usize) -> Stock<usize> {
         let mut stock = Stock::new(limit);
         stock.take(0);
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn what_waits_is_not_in_use() {
         let mut stock = filled(16, 10);
-        // Nine workers still live beside ten spares.
+        // Nine workers still live, besides ten spares.
         stock.take(19);
         assert_eq!(stock.peak, 10);
         stock.take(19);

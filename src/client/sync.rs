@@ -9,8 +9,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A static of one process. A copy of the process, by a fork of the program's own,
-/// gets one of its own: a lock in here may have been held while it was copied.
+/// A static of one process. A copy of the process, made by a fork of the program's own,
+/// gets a new one, because a lock in here may have been held while it was copied.
 #[derive(Debug)]
 pub(super) struct Own<T: 'static>(Leaked<Of<T>>);
 
@@ -25,7 +25,8 @@ impl<T: Default + Send + Sync + 'static> Own<T> {
         Self(Leaked::none())
     }
 
-    /// This process's, made at the first need and never freed.
+    /// Gives this process's value, which is made when it is first needed and never
+    /// freed.
     pub(super) fn get(&self) -> &'static T {
         let (epoch, known) = (epoch::current(), self.0.get());
         if let Some(known) = known
@@ -34,7 +35,7 @@ impl<T: Default + Send + Sync + 'static> Own<T> {
             return &known.value;
         }
         let value = T::default();
-        // Where another thread is first, its own is of this epoch.
+        // When another thread is first, its value is of this epoch, too.
         &self.0.replace(known, Of { epoch, value }).value
     }
 }

@@ -1,4 +1,4 @@
-//! The default template: which one it is, and a new one when it has died.
+//! The default template: which one it is, and how it is replaced when it has died.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -21,11 +21,11 @@ use crate::{
 /// The template of one process.
 #[derive(Debug, Default)]
 struct Held {
-    /// Threads that come first at the same time start one template; a dead one
+    /// Threads that come first at the same time start one template together; a dead one
     /// is replaced by putting an empty cell here.
     cell: Mutex<Arc<OnceCell<Arc<Peer>>>>,
-    /// Read while something is asked of the template: one that is asked already
-    /// is not given up under the asker's hands.
+    /// It is locked for reading while something is asked of the template, so that no
+    /// template is given up in the middle of a request.
     asked: RwLock<()>,
 }
 
@@ -37,25 +37,26 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a template that was told to end is waited for.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// While this lives, no template is given up.
+/// Gives a guard. While it lives, no template is given up.
 pub(super) fn asking() -> RwLockReadGuard<'static, ()> {
     let asked = DEFAULT.get().asked.read();
     asked.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While this lives, nothing is asked of a template.
+/// Gives a guard. While it lives, nothing is asked of a template.
 pub(super) fn nobody_asking() -> RwLockWriteGuard<'static, ()> {
     let asked = DEFAULT.get().asked.write();
     asked.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where the default template is, or will be.
+/// Gives the cell in which the default template is, or will be.
 fn cell() -> Arc<OnceCell<Arc<Peer>>> {
     Arc::clone(&lock(&DEFAULT.get().cell))
 }
 
-/// The default template, started if need be. An early one that was given up before
-/// its first word is replaced: what was asked of it in advance would say so for ever.
+/// Gives the default template, which is started if need be. An early one that was given
+/// up before its first word is replaced: what was asked of it in advance would say so
+/// for ever.
 pub(super) fn default() -> Result<Arc<Peer>> {
     phase::check()?;
     let template = started()?;
@@ -94,8 +95,8 @@ pub(super) fn with_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T
     }
 }
 
-/// [`with_default`], on one that lives: what is forked may be used in other ways
-/// than the one that notices a dead template by itself.
+/// Does what [`with_default`] does, on a template that lives: what is forked may be
+/// used in other ways than the one that notices a dead template by itself.
 pub(super) fn with_living_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> Result<T> {
     let template = default()?;
     if template.has_ended() {
@@ -105,7 +106,7 @@ pub(super) fn with_living_default<T>(act: impl Fn(&Arc<Peer>) -> Result<T>) -> R
 }
 
 /// Asks for a process in place of a spare that died, or never was. If it was the
-/// default template that died, or was given up, its successor forks it.
+/// default template that died, or was given up, its successor forks the process.
 pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<Peer>> {
     let _asking = asking();
     if !origin.birth.is_default() {
@@ -120,12 +121,12 @@ pub(super) fn fork_again(origin: &Arc<Peer>, deadline: Deadline) -> Result<Arc<P
     default()?.fork_now(deadline)
 }
 
-/// The process group that this program is in, if that is not its template's. A
-/// template that is in another session can put nothing into that group: then one
-/// that begins now takes its place.
+/// Gives the process group that this program is in, if that is not its template's. A
+/// template that is in another session can put nothing into that group: then one that
+/// begins now takes its place.
 pub(crate) fn other_group() -> Result<Option<i32>> {
     let template = default()?;
-    // Who makes a session gets a new group, so one look is enough as a rule.
+    // A program that makes a session gets a new group, so one look is enough as a rule.
     let other = |pid| place::group_unlike(pid).map(|group| (pid, group));
     let Some((pid, group)) = template.pid().and_then(other) else {
         return Ok(None);
@@ -151,17 +152,17 @@ pub(crate) fn other_group() -> Result<Option<i32>> {
     Ok(None)
 }
 
-/// Gives the default template up. The next spawn gets a new one, executed with
-/// the environment, the directory, the limits and the rights that the program
-/// has then. For a program that has given up rights which its template still
-/// has, or has changed what its workers shall find.
+/// Gives the default template up. The next spawn gets a new one, executed with the
+/// environment, the directory, the limits and the rights that the program has then.
+/// Call this in a program that has given up rights which its template still has, or
+/// that has changed what its workers are to find.
 ///
-/// The old one forks nothing more, and ends when its workers have ended; they,
-/// and processes that it has forked already, are not touched. Waits for a
-/// template that is just being started, and for requests that are just being
-/// sent; and at most 20 ms for the end of the old one, where that is a child of
-/// this program and has no workers with handles. Without the
-/// feature `exec` there is no new one, and spawns are errors from here on.
+/// The old template forks nothing more, and ends when its workers have ended. Its
+/// workers, and processes that it has forked already, are not touched. The call waits
+/// for a template that is just being started and for requests that are just being sent.
+/// It also waits for the end of the old template, at most 20 ms, if that is a child of
+/// this program and has no workers with handles. Without the feature `exec` there is no
+/// new template, and spawns are errors from then on.
 ///
 /// # Examples
 ///
@@ -195,7 +196,7 @@ pub fn renew_template() {
     }
 }
 
-/// The next one to ask for the default template gets a new one.
+/// Replaces the default template: the next caller that asks for it gets a new one.
 fn replace(dead: &Arc<Peer>) {
     exchange(dead, OnceCell::new());
 }

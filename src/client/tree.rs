@@ -15,10 +15,10 @@ use crate::{
 /// What holds a worker's descendants together.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// Of either version.
+    /// The cgroups, of either version.
     cgroups: Vec<Arc<OwnedFd>>,
     leads_group: bool,
-    /// The process that the program knows is the keeper of a namespace.
+    /// Whether the process that the program knows is the keeper of a namespace.
     is_keeper: bool,
 }
 
@@ -34,7 +34,7 @@ impl Tree {
         }
     }
 
-    /// Kills by all that is known: each reaches what has left another.
+    /// Kills in every way that is known: each reaches processes that have left another.
     pub(super) fn kill(&self, process: BorrowedFd<'_>, id: u32) -> Result<()> {
         let tried = |what: &str, error: io::Error| {
             Error::os(format!("killing the worker's {what} failed"), error).with_pid(id)
@@ -54,7 +54,7 @@ impl Tree {
                 return Err(Error::invalid(text).with_pid(id));
             }
         }
-        // First, while the worker lives and its group has a name.
+        // The group comes first, while the worker lives and the group has a name.
         if self.leads_group {
             pidfd::kill_group(process, id).map_err(|error| tried("process group", error))?;
         }

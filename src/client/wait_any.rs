@@ -7,17 +7,18 @@ use crate::{
     sys::poll::{Deadline, poll_many},
 };
 
-/// Waits until at least one of these descriptors can be read, and gives the places
-/// of all that can: a [`Worker`](crate::Worker) and a [`Child`](crate::Child) can
-/// once they have exited, a listener when a client waits, a socket or a pipe when
+/// Waits until at least one of these descriptors can be read, and gives the places of
+/// all that can. A [`Worker`](crate::Worker) and a [`Child`](crate::Child) can be read
+/// once they have exited, a listener when a client waits, and a socket or a pipe when
 /// something is there or its other end is closed.
 ///
-/// The places count from 0 in the order given, and so are they returned. Without
-/// descriptors it returns at once, with none. It takes nothing from any of them.
+/// The places count from 0, in the order in which you give the descriptors, and are
+/// returned in that order. Without descriptors it returns at once, with no places. It
+/// takes nothing from any descriptor.
 ///
-/// Unlike a worker's own waits it closes no piped stdin: drop what
-/// [`take_stdin`](crate::Worker::take_stdin) gives when you have written all, or a
-/// worker that reads to the end has none.
+/// Unlike a worker's own waits, it closes no piped stdin: drop what
+/// [`take_stdin`](crate::Worker::take_stdin) gives when you have written everything, or
+/// a worker that reads to the end never finds it.
 ///
 /// # Errors
 ///
@@ -49,12 +50,12 @@ pub fn wait_any<F: AsFd>(these: impl IntoIterator<Item = F>) -> Result<Vec<usize
     ready(these, Deadline::NEVER)
 }
 
-/// [`wait_any`], but for this long; gives no places when none can be read by then.
-/// With [`Duration::ZERO`] it looks and does not wait.
+/// Waits as [`wait_any`] does, but only this long; gives no places if no descriptor can
+/// be read by then. With [`Duration::ZERO`] it looks and does not wait.
 ///
 /// # Errors
 ///
-/// As `wait_any`.
+/// Fails as `wait_any` does.
 ///
 /// # Examples
 ///

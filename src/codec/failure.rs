@@ -1,8 +1,8 @@
 //! Errors of other crates, as an entry returns them.
 //!
-//! The receiver gets an error of the same type. What it holds cannot travel, so
-//! it is rebuilt from what can: an `io::Error` from its code or from kind and
-//! text, any other from its text.
+//! The receiver gets an error of the same type. What that error holds cannot travel, so
+//! it is rebuilt from what can: an `io::Error` from its code, or from its kind and
+//! text; any other from its text.
 
 use std::{error, io};
 
@@ -66,7 +66,7 @@ impl Hand for Box<dyn error::Error + Send + Sync> {
     }
 }
 
-/// With the causes: `anyhow` shows them as one line, and so they travel.
+/// The error travels with its causes, in the one line in which `anyhow` shows them.
 #[cfg(feature = "anyhow")]
 impl Hand for anyhow::Error {
     fn encode(self, out: &mut Encoder) -> Result<()> {

@@ -12,8 +12,8 @@ use std::{
 /// wrapped in `Fd`. It is duplicated when the value around it is encoded, and
 /// arrives close-on-exec.
 ///
-/// `Fd` also says which way a type goes that could travel as a descriptor or as
-/// data.
+/// When a type could travel either as a descriptor or as data, `Fd` says that it goes
+/// as a descriptor.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ use std::{
 pub struct Fd<T>(pub T);
 
 impl<T> Fd<T> {
-    /// The descriptor itself.
+    /// Gives the descriptor itself.
     pub fn into_inner(self) -> T {
         self.0
     }

@@ -17,8 +17,8 @@ use crate::{
     parcel::{Decoder, Encoder},
 };
 
-/// A type that this crate encodes itself: octets in one piece, whatever their
-/// text encoding, and what is neither data nor simply a descriptor.
+/// A type that this crate encodes itself. These are octets in one piece, whatever their
+/// text encoding, and types that are neither data nor simply a descriptor.
 pub trait Hand: Sized {
     /// Puts the value at the end.
     fn encode(self, out: &mut Encoder) -> Result<()>;
@@ -91,7 +91,7 @@ impl Hand for PathBuf {
     }
 }
 
-/// The descriptor itself moves; only one nested in data is duplicated.
+/// The descriptor itself moves; only a descriptor nested in data is duplicated.
 impl<T: From<OwnedFd> + Into<OwnedFd>> Hand for Fd<T> {
     fn encode(self, out: &mut Encoder) -> Result<()> {
         out.push_fd(self.0.into());
@@ -103,7 +103,7 @@ impl<T: From<OwnedFd> + Into<OwnedFd>> Hand for Fd<T> {
     }
 }
 
-/// The descriptor of the memory; what arrives is checked and mapped.
+/// The descriptor of the memory travels; what arrives is checked and mapped.
 impl Hand for Bytes {
     fn encode(self, out: &mut Encoder) -> Result<()> {
         out.push_fd(self.try_into()?);
@@ -130,7 +130,7 @@ impl<T: Hand> Hand for Option<T> {
     }
 }
 
-/// The error for a first byte that nobody writes.
+/// Makes the error for a first byte that nobody writes.
 pub(super) fn unknown(what: &str, byte: u8) -> Error {
     Error::invalid(format!("{byte} is not the first byte of {what}"))
 }

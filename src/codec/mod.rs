@@ -1,8 +1,8 @@
 //! How arguments and results become bytes and descriptors.
 //!
-//! The way is chosen by type, at compile time, in the expansion of the macros:
-//! [`Way`] has the ranks. Nothing here makes a system call but to duplicate a
-//! descriptor, and nothing knows of frames or processes.
+//! The way is chosen by type, at compile time, in the expansion of the macros: [`Way`]
+//! has the ranks. Nothing here makes a system call, except to duplicate a descriptor,
+//! and nothing knows frames or processes.
 
 #[cfg(feature = "serde")]
 mod data;
@@ -25,7 +25,7 @@ pub use self::{
     way::{ByHand, Descriptor, Never, Travels, Way, via},
 };
 
-/// What an entry that returns `!` gives.
+/// The result of an entry that returns `!`.
 pub use std::convert::Infallible;
 
 use crate::{
@@ -33,8 +33,8 @@ use crate::{
     parcel::{Decoder, Encoder},
 };
 
-/// Has this thread register what it must destroy at its end. Done in a template,
-/// its forks need not.
+/// Makes this thread register what it must destroy at its end. When a template does
+/// this, its forks need not.
 pub(crate) fn rehearse() {
     #[cfg(feature = "serde")]
     data::rehearse();

@@ -1,8 +1,8 @@
-//! Results: a `Result` travels as which of the two it is, then that, each in
-//! the way of its own type.
+//! Results: for a `Result`, a mark says which of the two it is, and the value or the
+//! error follows in the way of its own type.
 //!
-//! Whether a type is a `Result` is asked as [`kind`](super::kind) asks, so an
-//! alias is one too.
+//! Whether a type is a `Result` is asked in the same way as in [`kind`](super::kind),
+//! so an alias counts, too.
 
 use std::convert::Infallible;
 
@@ -12,9 +12,9 @@ use crate::{
     parcel::{Decoder, Encoder},
 };
 
-/// What an entry returns, asked whether it is a `Result`; any other.
+/// What an entry returns, when it is asked whether that is a `Result` and it is not.
 pub trait ViaPlain<T> {
-    /// The value itself; no error.
+    /// Gives the value itself and no error.
     fn split(&self) -> Plain<T>;
 }
 
@@ -24,10 +24,10 @@ impl<T> ViaPlain<T> for Way<T> {
     }
 }
 
-/// What an entry returns, asked whether it is a `Result`: it is, under whatever
-/// name.
+/// What an entry returns, when it is asked whether that is a `Result` and it is, under
+/// whatever name.
 pub trait ViaFallible<T, E> {
-    /// The value and the error, which travel each in its own way.
+    /// Gives the value and the error, each of which travels in its own way.
     fn split(&self) -> Fallible<T, E>;
 }
 
@@ -42,19 +42,19 @@ impl<T, E> ViaFallible<T, E> for &Way<Result<T, E>> {
 pub struct Plain<T>(Way<T>);
 
 impl<T> Plain<T> {
-    /// The type itself.
+    /// Gives the type itself.
     #[must_use]
     pub fn ok(&self) -> &Way<T> {
         &self.0
     }
 
-    /// A type without values.
+    /// Gives a type without values.
     #[must_use]
     pub fn err(&self) -> &Way<Infallible> {
         &Way::NEW
     }
 
-    /// The codec of the whole.
+    /// Gives the codec of the whole.
     pub fn join<C: Codec<T>>(&self, ok: C, _: impl Codec<Infallible>) -> C {
         ok
     }
@@ -65,25 +65,25 @@ impl<T> Plain<T> {
 pub struct Fallible<T, E>(Way<T>, Way<E>);
 
 impl<T, E> Fallible<T, E> {
-    /// The type of the value.
+    /// Gives the type of the value.
     #[must_use]
     pub fn ok(&self) -> &Way<T> {
         &self.0
     }
 
-    /// The type of the error.
+    /// Gives the type of the error.
     #[must_use]
     pub fn err(&self) -> &Way<E> {
         &self.1
     }
 
-    /// The codec of the whole.
+    /// Gives the codec of the whole.
     pub fn join<C: Codec<T>, F: Codec<E>>(&self, ok: C, err: F) -> Either<C, F> {
         Either { ok, err }
     }
 }
 
-/// Sends a `Result`: which of the two it is, then that.
+/// Sends a `Result`: first which of the two it is, then its contents.
 #[derive(Clone, Copy, Debug)]
 pub struct Either<C, F> {
     pub(super) ok: C,

@@ -1,4 +1,4 @@
-//! What an expansion calls, one step each.
+//! The functions that an expansion calls, one for each step.
 
 use std::{fmt, os::unix::net::UnixStream};
 
@@ -24,8 +24,8 @@ pub fn take<T>(codec: &impl Codec<T>, what: &str, input: &mut Decoder) -> Result
         .map_err(|error| error.context(format!("{what} could not be decoded")))
 }
 
-/// The first error of several steps, all of which were taken: descriptors that
-/// were put in can be had back from the task.
+/// Gives the first error of several steps. All of them were taken, so that the
+/// descriptors that were put in can be got back from the task.
 pub fn all<const N: usize>(done: [Result<()>; N]) -> Result<()> {
     done.into_iter().collect()
 }
@@ -38,12 +38,12 @@ pub fn arguments<T>(
 ) -> Result<T> {
     let input = job.args();
     let taken = take(input).and_then(|taken| input.finish().map(|()| taken));
-    // A type that forks while it is decoded: the entry runs once.
+    // A type may fork while it is decoded; the entry still runs only once.
     fork::end_copy(0);
     taken.map_err(|error| error.unstarted().with_entry(entry.path()))
 }
 
-/// The preloaded value that an entry refers to.
+/// Gives the preloaded value that an entry refers to.
 pub fn state<'a, T: 'static>(entry: &Entry, job: &'a mut Job) -> Result<&'a mut T> {
     job.state()
         .map_err(|error| error.unstarted().with_entry(entry.path()))
@@ -56,13 +56,13 @@ pub fn returned<T>(codec: &impl Codec<T>, input: &mut Decoder) -> Result<T> {
     Ok(value)
 }
 
-/// What a preload returned.
+/// Takes what a preload returned.
 pub fn loaded<T, E: fmt::Display>(result: Result<T, E>) -> Result<T> {
     // The alternate form of an `anyhow::Error` has the causes.
     result.map_err(|error| Error::new(ErrorKind::Preload, format!("{error:#}")))
 }
 
-/// The socket of a raw entry.
+/// Takes the socket of a raw entry.
 pub fn connection(entry: &Entry, job: &mut Job) -> Result<UnixStream> {
     arguments(entry, job, |input| input.take_fd().map(UnixStream::from))
 }

@@ -1,15 +1,15 @@
 //! Which way a type travels.
 //!
-//! A choice between traits that stable Rust makes only where the type is
-//! concrete, and there it always is: an entry is never generic. Every rank is a
-//! method of one name, on a reference less deep than the rank before. The
-//! expansion calls it on the deepest,
+//! Stable Rust makes this choice between traits only when the type is concrete, and
+//! here it always is, because an entry is never generic. Every rank has a method of the
+//! same name, on a reference one level less deep than the rank before. The expansion
+//! calls it on the deepest reference,
 //!
 //! ```text
 //! (&&&&&Way::<T>::NEW).codec()
 //! ```
 //!
-//! and the compiler takes the first that `T` allows:
+//! and the compiler takes the first rank that `T` allows:
 //!
 //! | rank | on | `T` |
 //! |---|---|---|
@@ -19,8 +19,8 @@
 //! | [`Data`] | `&Way<T>` | serde |
 //! | none | `Way<T>` | anything: refused |
 //!
-//! A rank that refuses does so by a bound on its *method*: method lookup does
-//! not ask it, so there is one error, with the bound's own text.
+//! A rank that refuses does so by a bound on its *method*: method lookup does not
+//! consider the bound, so there is one error, with the bound's own text.
 
 use std::{fmt, marker::PhantomData, os::fd::OwnedFd};
 
@@ -30,7 +30,7 @@ use crate::{
     parcel::{Decoder, Encoder},
 };
 
-/// A type, asked for its way to travel.
+/// A type that is asked for its way to travel.
 pub struct Way<T>(PhantomData<fn() -> T>);
 
 impl<T> Way<T> {
@@ -44,8 +44,8 @@ impl<T> fmt::Debug for Way<T> {
     }
 }
 
-/// The ranks' methods, to be imported without their names: those could hide the
-/// user's.
+/// The ranks' methods, which are imported without their names because those could hide
+/// the user's.
 pub mod via {
     #[cfg(feature = "serde")]
     pub use super::{ViaAmbiguous as _, ViaData as _};
@@ -56,7 +56,7 @@ pub mod via {
 /// The rank of what is refused as ambiguous.
 #[cfg(feature = "serde")]
 pub trait ViaAmbiguous<T> {
-    /// Never callable.
+    /// Can never be called.
     fn codec(&self) -> Never
     where
         T: Unambiguous;
@@ -75,7 +75,7 @@ where
     }
 }
 
-/// What no type is: the text of the refusal.
+/// A trait that no type has; it carries the text of the refusal.
 #[cfg(feature = "serde")]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` could travel as a descriptor or as data",
@@ -83,13 +83,13 @@ where
     note = "to send the descriptor, wrap it in `zygote::Fd<_>`; to send the data, put it into a struct that derives `Serialize` and `Deserialize`"
 )]
 pub trait Unambiguous: Sized {
-    /// Never callable.
+    /// Can never be called.
     fn never() -> Never;
 }
 
 /// The rank of descriptors.
 pub trait ViaDescriptor {
-    /// The codec of this rank.
+    /// Gives the codec of this rank.
     fn codec(&self) -> Descriptor {
         Descriptor
     }
@@ -114,7 +114,7 @@ impl<T: From<OwnedFd> + Into<OwnedFd>> Codec<T> for Descriptor {
 
 /// The rank of what this crate encodes itself.
 pub trait ViaHand {
-    /// The codec of this rank.
+    /// Gives the codec of this rank.
     fn codec(&self) -> ByHand {
         ByHand
     }
@@ -122,7 +122,7 @@ pub trait ViaHand {
 
 impl<T: Hand> ViaHand for &&Way<T> {}
 
-/// Sends it as its [`Hand`] says.
+/// Sends the value as its [`Hand`] says.
 #[derive(Clone, Copy, Debug)]
 pub struct ByHand;
 
@@ -139,7 +139,7 @@ impl<T: Hand> Codec<T> for ByHand {
 /// The rank of serde types.
 #[cfg(feature = "serde")]
 pub trait ViaData {
-    /// The codec of this rank.
+    /// Gives the codec of this rank.
     fn codec(&self) -> Data {
         Data
     }
@@ -148,7 +148,7 @@ pub trait ViaData {
 #[cfg(feature = "serde")]
 impl<T: serde::Serialize + serde::de::DeserializeOwned> ViaData for &Way<T> {}
 
-/// Sends it by serde.
+/// Sends the value by serde.
 #[cfg(feature = "serde")]
 #[derive(Clone, Copy, Debug)]
 pub struct Data;
@@ -166,7 +166,7 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> Codec<T> for Data {
 
 /// The rank of what cannot travel.
 pub trait ViaNothing<T> {
-    /// Never callable.
+    /// Can never be called.
     fn codec(&self) -> Never
     where
         T: Travels;
@@ -181,7 +181,7 @@ impl<T> ViaNothing<T> for Way<T> {
     }
 }
 
-/// What no type is: the text of the refusal.
+/// A trait that no type has; it carries the text of the refusal.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel to another process",
     label = "neither a descriptor nor data"
@@ -199,12 +199,12 @@ impl<T> ViaNothing<T> for Way<T> {
     )
 )]
 pub trait Travels: Sized {
-    /// Never callable.
+    /// Can never be called.
     fn never() -> Never;
 }
 
-/// The codec of what is refused. It accepts any type, so that nothing is
-/// reported but the refusal.
+/// The codec of what is refused. It accepts any type, so that only the refusal is
+/// reported.
 #[derive(Clone, Copy, Debug)]
 pub enum Never {}
 

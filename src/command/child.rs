@@ -14,14 +14,14 @@ use crate::{
     exit::Exit,
 };
 
-/// A program that was started, as `std::process::Child`.
+/// A program that was started, like `std::process::Child`.
 ///
-/// Each wait but [`try_wait`](Self::try_wait) first closes a piped stdin that was not
-/// taken, as std's `wait` does.
+/// Every wait except [`try_wait`](Self::try_wait) first closes a piped stdin that was
+/// not taken, as std's `wait` does.
 ///
-/// Unlike std's: there is a wait with a deadline; it is
-/// signalled by its pidfd, never another process that has the same id; a handle
-/// that is dropped leaves no zombie. As a descriptor it is the pidfd.
+/// Unlike std's, it has a wait with a deadline; a signal goes to its pidfd, never to
+/// another process that has the same id; and a handle that is dropped leaves no zombie.
+/// As a descriptor it is the pidfd.
 ///
 /// # Examples
 ///
@@ -61,13 +61,13 @@ impl Child {
         }
     }
 
-    /// Its process id.
+    /// Gives its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.worker.id()
     }
 
-    /// Closes a piped stdin that was not taken, and waits until it has ended.
+    /// Closes a piped stdin that was not taken, and waits until the program has ended.
     ///
     /// # Errors
     ///
@@ -77,27 +77,30 @@ impl Child {
         known(self.wait_usage()?)
     }
 
-    /// [`wait`](Self::wait) that does not wait, and closes nothing.
+    /// Gives what [`wait`](Self::wait) gives, or `None` if the program still runs; it
+    /// does not wait, and closes nothing.
     ///
     /// # Errors
     ///
-    /// As `wait`.
+    /// Fails as `wait` does.
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         self.worker.try_wait()?.map(known).transpose()
     }
 
-    /// [`wait`](Self::wait), but for this long; `None` when it still runs.
+    /// Waits as [`wait`](Self::wait) does, but only this long; gives `None` if the
+    /// program still runs.
     ///
     /// # Errors
     ///
-    /// As `wait`.
+    /// Fails as `wait` does.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<ExitStatus>> {
         drop(self.stdin.take());
         self.worker.wait_timeout(timeout)?.map(known).transpose()
     }
 
-    /// [`wait`](Self::wait), and says what it used as well. Where it cannot be known
-    /// how it ended, the [`Exit`] says so, and this is no error.
+    /// Waits as [`wait`](Self::wait) does, and says what the program used as well. If
+    /// it cannot be known how the program ended, the [`Exit`] says so, and that is no
+    /// error.
     ///
     /// # Errors
     ///
@@ -109,12 +112,11 @@ impl Child {
 
     /// Closes a piped stdin, reads stdout and stderr to their ends, and waits.
     ///
-    /// (While both are pipes, one is read by a thread that ends before this
-    /// returns.)
+    /// (If both are pipes, a thread reads one of them. It ends before this returns.)
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait); a pipe cannot be read.
+    /// Fails as [`wait`](Self::wait) does, and if a pipe cannot be read.
     pub fn wait_with_output(mut self) -> Result<Output> {
         drop(self.stdin.take());
         let (out, err) = (self.stdout.take(), self.stderr.take());
@@ -138,35 +140,35 @@ impl Child {
         })
     }
 
-    /// Sends SIGKILL. A program that has ended is not an error.
+    /// Sends SIGKILL. It is no error if the program has ended.
     ///
     /// # Errors
     ///
-    /// The kernel refuses: the program has another user.
+    /// The kernel refuses, because the program has another user.
     pub fn kill(&self) -> Result<()> {
         self.worker.kill()
     }
 
     /// Kills the program and what it has started, as
-    /// [`Worker::kill_tree`](crate::Worker::kill_tree).
+    /// [`Worker::kill_tree`](crate::Worker::kill_tree) does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Fails as that does.
     pub fn kill_tree(&self) -> Result<()> {
         self.worker.kill_tree()
     }
 
-    /// Sends a signal. A program that has ended is not an error.
+    /// Sends a signal. It is no error if the program has ended.
     ///
     /// # Errors
     ///
-    /// As [`kill`](Self::kill); a number that is no signal.
+    /// Fails as [`kill`](Self::kill) does, and for a number that is no signal.
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.worker.signal(signal)
     }
 
-    /// Whether dropping the handle kills the program. It does not by default.
+    /// Sets whether dropping the handle kills the program. By default it does not.
     #[must_use = "it gives the child back"]
     pub fn kill_on_drop(mut self, kill: bool) -> Self {
         self.worker = self.worker.kill_on_drop(kill);

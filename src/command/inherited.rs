@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Records the environment, the directory, the umask and the process group that the
-/// program has now, where nothing else was said.
+/// program has now, unless the settings say otherwise.
 pub(super) fn inherit(settings: &mut Settings, umask: Option<u32>) -> Result<()> {
     settings.settle_variables(env::vars_os());
     if !settings.has(What::Umask)
@@ -32,8 +32,8 @@ pub(super) fn inherit(settings: &mut Settings, umask: Option<u32>) -> Result<()>
     Ok(())
 }
 
-/// Whether it has a process group of its own, or numbers processes anew, so that the
-/// program's group has no name there.
+/// Tells whether the new process has a process group of its own, or numbers processes
+/// anew, so that the program's group has no name there.
 fn has_own_place(settings: &Settings) -> bool {
     settings.has(What::Session)
         || settings.has(What::ProcessGroup)

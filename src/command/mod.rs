@@ -28,23 +28,22 @@ use crate::{
     wire::frame::streams,
 };
 
-/// Starts another program, as `std::process::Command` does, but from the
-/// template: it costs the same from a program of any size, with any number of
-/// threads, whatever is done between fork and exec.
+/// Starts another program, as `std::process::Command` does, but from the template: the
+/// cost is the same for a program of any size, with any number of threads, whatever is
+/// done between fork and exec.
 ///
-/// Where nothing is said but arguments, environment, directory, umask, streams,
-/// descriptors, session and process group, and no [`hook`](crate::hook) is there,
-/// nothing is copied at all: a launcher starts the program, one process that is
-/// forked from the template at the first need and stays
-/// (`ps`: `zygote: launcher of PID`). It starts one after the other. Everything
-/// else is done by a process that is forked for it.
+/// If you set only arguments, environment, directory, umask, streams, descriptors,
+/// session and process group, and there is no [`hook`](crate::hook), nothing is copied
+/// at all: a launcher starts the program. The launcher is one process, which is forked
+/// from the template when it is first needed and then stays (`ps` shows it as `zygote:
+/// launcher of PID`). It starts one program after the other. In all other cases a
+/// process is forked for each program.
 ///
-/// As with std's, the program inherits what this program has at the time of the
-/// spawn: environment, directory, umask, standard streams, process group, session,
-/// ignored signals and the signals that the calling thread blocks. A relative
-/// directory is one of this program's directory, and a name without a slash is
-/// looked for in the `PATH` that the program gets. All settings of a [`Process`]
-/// can be used.
+/// As with std's, the program inherits what this program has at the time of the spawn:
+/// environment, directory, umask, standard streams, process group, session, ignored
+/// signals and the signals that the calling thread blocks. A relative directory starts
+/// from this program's directory, and a name without a slash is looked for in the
+/// `PATH` that the program gets. You can use all settings of a [`Process`].
 ///
 /// # Differences from std's
 ///
@@ -52,21 +51,21 @@ use crate::{
 ///   [`detached`](Self::detached).
 /// - It is a child of the template. This program gets no SIGCHLD for it and no
 ///   zombie, and its `waitpid` does not see it.
-/// - Its descriptors are exactly 0, 1, 2 and those [given](Self::fd), close-on-exec
-///   or not. A standard stream that is closed in this program is `/dev/null` there,
-///   so that no file which the child opens becomes a stream.
+/// - Its descriptors are exactly 0, 1, 2 and those that it is [given](Self::fd),
+///   whether they are close-on-exec or not. A standard stream that is closed in this
+///   program is `/dev/null` there, so that no file which the child opens becomes a
+///   stream.
 /// - Limits, priorities, processors, user, root, namespaces and cgroup are the
-///   template's. A program that changes its own after the start says so by
-///   [`renew_template`](crate::renew_template). So are the umask and the ignored
-///   signals where there is no `/proc`, and then no signal is blocked.
-/// - A program that calls `setsid` after its template began gets a new default
-///   template with its next `Command`, as by `renew_template`, since only a process
-///   of that session can start others in it. Where none can be had, the spawn is an
-///   error; [`session`](Self::session) and [`process_group`](Self::process_group)
-///   need none.
+///   template's. If your program changes its own after the start, call
+///   [`renew_template`](crate::renew_template). Where there is no `/proc`, the umask
+///   and the ignored signals are the template's as well, and no signal is blocked.
+/// - If your program calls `setsid` after its template began, its next `Command` makes
+///   a new default template, as `renew_template` does, since only a process of that
+///   session can start others in it. If no new one can be had, the spawn is an error;
+///   [`session`](Self::session) and [`process_group`](Self::process_group) need none.
 /// - A variable whose name is empty or has a `=` is an error.
-/// - A file that is no program is always an error (`ENOEXEC`). Where std must fork,
-///   and the C library is glibc, it gives such a file to a shell.
+/// - A file that is no program is always an error (`ENOEXEC`). `std` gives such a file
+///   to a shell where it must fork and the C library is glibc.
 /// - [`before_exec`](Self::before_exec) takes a task, not a closure. There is no `exec` and
 ///   there are no `get_…` methods.
 ///
@@ -90,12 +89,13 @@ pub struct Command {
     fds: Vec<(i32, Arc<OwnedFd>)>,
     before: Vec<Task<std::io::Result<()>>>,
     pub(crate) settings: Settings,
-    /// How long it may take to start.
+    /// How long the program may take to start.
     patience: Option<Duration>,
 }
 
 impl Command {
-    /// The program to start: a path, or a name that is looked for in `PATH`.
+    /// Makes a command for this program: a path, or a name that is looked for in
+    /// `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
@@ -121,8 +121,8 @@ impl Command {
         self
     }
 
-    /// What the program sees as its own name, instead of what it was started
-    /// as.
+    /// Sets what the program sees as its own name, instead of the name that it is
+    /// started by.
     pub fn arg0(&mut self, arg0: impl AsRef<OsStr>) -> &mut Self {
         self.arg0 = Some(arg0.as_ref().to_owned());
         self
@@ -146,10 +146,10 @@ impl Command {
         self
     }
 
-    /// Runs a task in the new process, after all settings and before the
-    /// program. Any Rust code: the process has one thread, so it may allocate
-    /// and lock as it likes. If it returns an error or panics, the program is
-    /// not started, and that is the error of the spawn. Several run in order.
+    /// Runs a task in the new process, after all settings and before the program. The
+    /// task may be any Rust code: the process has one thread, so it may allocate and
+    /// lock as it likes. If it returns an error or panics, the program is not started,
+    /// and that is the error of the spawn. Several tasks run in order.
     ///
     /// # Examples
     ///
@@ -186,9 +186,9 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As [`Process::run`]; an error of [`before_exec`](Self::before_exec); the
-    /// program cannot be executed: the text names it, the errno is in
-    /// [`source`](std::error::Error::source).
+    /// Fails as [`Process::run`] does, if a task of [`before_exec`](Self::before_exec)
+    /// fails, and if the program cannot be executed: then the text names it, and
+    /// [`source`](std::error::Error::source) has the errno.
     pub fn spawn(&mut self) -> Result<Child> {
         self.start(|_| Stdio::inherit())
     }
@@ -197,7 +197,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As [`spawn`](Self::spawn) and [`Child::wait`].
+    /// Fails as [`spawn`](Self::spawn) and [`Child::wait`] do.
     ///
     /// # Examples
     ///
@@ -210,12 +210,12 @@ impl Command {
         self.spawn()?.wait()
     }
 
-    /// Runs the program to its end, and collects what it writes. Streams that
-    /// nothing was said about are pipes, stdin `/dev/null`.
+    /// Runs the program to its end, and collects what it writes. Unless you set them,
+    /// stdout and stderr are pipes, and stdin is `/dev/null`.
     ///
     /// # Errors
     ///
-    /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`].
+    /// Fails as [`spawn`](Self::spawn) and [`Child::wait_with_output`] do.
     pub fn output(&mut self) -> Result<Output> {
         let collected = |what| match what {
             What::Stdin => Stdio::null(),
@@ -224,7 +224,7 @@ impl Command {
         self.start(collected)?.wait_with_output()
     }
 
-    /// Starts the program with these streams where nothing was said about them.
+    /// Starts the program, with these streams where none was set.
     fn start(&self, default: impl Fn(What) -> Stdio) -> Result<Child> {
         let mut settings = self.settings.clone();
         for what in STREAMS {
@@ -235,7 +235,7 @@ impl Command {
         let status = own_status();
         inherit(&mut settings, status.umask)?;
         let is_launched = self.before.is_empty() && settings.are_plain() && !has_hooks();
-        // Those of a fork come with its task, as any worker's.
+        // The streams of a fork come with its task, as any worker's do.
         let (flags, lent) = match is_launched {
             true => lend(&settings),
             false => Default::default(),
@@ -257,7 +257,7 @@ impl Command {
     }
 }
 
-/// Whether anything of the program's runs between fork and exec.
+/// Tells whether any code of the program runs between fork and exec.
 fn has_hooks() -> bool {
     let around = [When::Worker, When::Prepare, When::Parent, When::Child];
     around.into_iter().any(hooks::has)

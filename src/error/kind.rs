@@ -13,7 +13,7 @@ pub(crate) enum ErrorKind {
     Signal,
     /// A deadline passed.
     Timeout,
-    /// The caller asked for something that cannot be.
+    /// The caller asked for something impossible.
     Invalid,
     /// The template died.
     TemplateGone,
@@ -25,14 +25,14 @@ pub(crate) enum ErrorKind {
     Setting,
     /// What arrived is not what this library sends.
     Protocol,
-    /// A call of the operating system failed.
+    /// A call to the operating system failed.
     Os,
     /// A hook returned an error or panicked.
     Hook,
 }
 
 impl ErrorKind {
-    /// The kind of an `io::Error` that says the same; `None` where there is none.
+    /// Gives the kind of `io::Error` that says the same; `None` if there is none.
     pub(super) fn as_io(self) -> Option<io::ErrorKind> {
         match self {
             Self::Timeout => Some(io::ErrorKind::TimedOut),

@@ -15,14 +15,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a process could not be started, or what became of a task instead of its
 /// result.
 ///
-/// The kind is private; ask with the `is_…` methods. The text says what was
-/// tried and where; the cause, where the operating system gave one, is
-/// [`source`](error::Error::source), an [`io::Error`] with its errno.
+/// The kind is private; ask with the `is_…` methods. The text says what was tried and
+/// where. If the operating system gave a cause, [`source`](error::Error::source) has
+/// it, an [`io::Error`] with its errno.
 ///
-/// As an `io::Error` (`?` in a function that returns `io::Result`) it is the errno
-/// alone where the operating system gave one, as std's own errors are:
-/// `raw_os_error` and `kind` say the same as std's. Any other stays whole inside,
-/// and becomes what it was when it is made an `Error` again.
+/// An error that is made an `io::Error` (by `?` in a function that returns
+/// `io::Result`) becomes the errno alone if the operating system gave one, as std's own
+/// errors are: `raw_os_error` and `kind` say the same as std's. Any other error stays
+/// whole inside, and becomes what it was when it is made an `Error` again.
 ///
 /// # Examples
 ///
@@ -67,12 +67,13 @@ impl Error {
         }))
     }
 
-    /// A call of the operating system that failed; `tried` says which.
+    /// Makes the error of a call to the operating system that failed; `tried` says
+    /// which.
     pub(crate) fn os(tried: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::new(ErrorKind::Os, tried).with_source(source.into())
     }
 
-    /// [`os`](Self::os) for a call that makes a descriptor.
+    /// Does what [`os`](Self::os) does, for a call that makes a descriptor.
     pub(crate) fn descriptor(tried: &str, source: io::Error) -> Self {
         let advice = match source.raw_os_error() {
             Some(libc::EMFILE) => ", raise the limit of descriptors (RLIMIT_NOFILE) or close some",
@@ -94,20 +95,20 @@ impl Error {
         self
     }
 
-    /// Says in front of the text what failed on account of it.
+    /// Says in front of the text what failed because of this error.
     pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
         self.0.text = format!("{what}: {}", self.0.text);
         self
     }
 
-    /// Says behind the text what follows from it.
+    /// Says after the text what follows from it.
     #[cfg(feature = "exec")]
     pub(crate) fn and(mut self, what: &str) -> Self {
         self.0.text = format!("{}; {what}", self.0.text);
         self
     }
 
-    /// No code of the entry ran.
+    /// Notes that no code of the entry ran.
     pub(crate) fn unstarted(mut self) -> Self {
         self.0.unstarted = true;
         self
@@ -128,9 +129,9 @@ impl Error {
         self
     }
 
-    /// What was tried and what came of it, without the [entry](Self::entry) and the
-    /// [process id](Self::pid) that the whole text begins with: for a message to a
-    /// user, or to compare two errors.
+    /// Says what was tried and what came of it, without the [entry](Self::entry) and
+    /// the [process id](Self::pid) with which the whole text begins. It is meant for a
+    /// message to a user, or to compare two errors.
     ///
     /// # Examples
     ///
@@ -154,95 +155,96 @@ impl Error {
         self.0.kind
     }
 
-    /// The errno of the cause.
+    /// Gives the errno of the cause.
     pub(crate) fn code(&self) -> Option<i32> {
         self.0.source.as_ref()?.0.raw_os_error()
     }
 
-    /// The worker, or the preload, panicked. The text has the message and the
-    /// place.
+    /// Tells whether the worker or the preload panicked. The text has the message and
+    /// the place.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         self.0.kind == ErrorKind::Panic
     }
 
-    /// The worker left by itself without giving a result: `exit(n)`, `_exit`,
-    /// `exec` of another program. The code is in [`exit`](Self::exit).
+    /// Tells whether the worker left by itself without giving a result: by `exit(n)`,
+    /// `_exit`, or `exec` of another program. [`exit`](Self::exit) has the code.
     #[must_use]
     pub fn is_exit(&self) -> bool {
         self.0.kind == ErrorKind::Exit
     }
 
-    /// A signal killed the worker before it gave a result. Which one is in
-    /// [`exit`](Self::exit).
+    /// Tells whether a signal killed the worker before it gave a result.
+    /// [`exit`](Self::exit) says which one.
     #[must_use]
     pub fn is_signal(&self) -> bool {
         self.0.kind == ErrorKind::Signal
     }
 
-    /// A deadline passed first.
+    /// Tells whether a deadline passed first.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout
     }
 
-    /// The request itself cannot be carried out: an unknown or ambiguous name,
-    /// a value that cannot be encoded or decoded, a handle from before a fork,
-    /// a template with more than one thread.
+    /// Tells whether the request itself cannot be carried out, because of an unknown or
+    /// ambiguous name, a value that cannot be encoded or decoded, a handle from before
+    /// a fork, or a template with more than one thread.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         self.0.kind == ErrorKind::Invalid
     }
 
-    /// A setting of the process, [`Process::uid`](crate::Process::uid) for one,
-    /// could not be applied: the text names it and its value, the errno is in
-    /// [`source`](error::Error::source). No code of the entry ran.
+    /// Tells whether a setting of the process could not be applied, for example
+    /// [`Process::uid`](crate::Process::uid). The text names the setting and its value,
+    /// and [`source`](error::Error::source) has the errno. No code of the entry ran.
     #[must_use]
     pub fn is_setting(&self) -> bool {
         self.0.kind == ErrorKind::Setting
     }
 
-    /// The template died, perhaps while it started: then [`exit`](Self::exit) says
-    /// how, where that is known. The next spawn on the default template starts a new
-    /// one.
+    /// Tells whether the template died. If it died while it started,
+    /// [`exit`](Self::exit) says how, as far as that is known. The next spawn on the
+    /// default template starts a new one.
     #[must_use]
     pub fn is_template_gone(&self) -> bool {
         self.0.kind == ErrorKind::TemplateGone
     }
 
-    /// A [`hook`](crate::hook) returned an error or panicked. The text has its
-    /// path and its message.
+    /// Tells whether a [`hook`](crate::hook) returned an error or panicked. The text
+    /// has its path and its message.
     #[must_use]
     pub fn is_hook(&self) -> bool {
         self.0.kind == ErrorKind::Hook
     }
 
-    /// The other end of a channel is gone.
+    /// Tells whether the other end of a channel is gone.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.0.kind == ErrorKind::Disconnected
     }
 
-    /// No code of the entry ran: it is safe to try again.
+    /// Tells whether it is certain that no code of the entry ran: then it is safe to
+    /// try again.
     #[must_use]
     pub fn is_unstarted(&self) -> bool {
         self.0.unstarted
     }
 
-    /// How the worker ended, or a template that was killed while it started, where
-    /// that is known.
+    /// Says how the worker ended, or the template if that was killed while it started,
+    /// as far as that is known.
     #[must_use]
     pub fn exit(&self) -> Option<&Exit> {
         self.0.exit.as_ref()
     }
 
-    /// The process id of the worker it is about.
+    /// Gives the process id of the worker that the error is about.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.0.pid
     }
 
-    /// The full path of the entry it is about.
+    /// Gives the full path of the entry that the error is about.
     #[must_use]
     pub fn entry(&self) -> Option<&str> {
         self.0.entry.as_deref()
@@ -261,7 +263,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What `main` and `unwrap` print: the text, then the cause.
+/// Writes what `main` and `unwrap` print: the text, then the cause.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {self}", self.0.kind)?;
@@ -279,8 +281,8 @@ impl error::Error for Error {
 }
 
 impl From<io::Error> for Error {
-    /// An error that was one of ours before it became an `io::Error` is taken
-    /// out again.
+    /// Takes our error out again, if it was one of ours before it became an
+    /// `io::Error`.
     fn from(error: io::Error) -> Self {
         if error.get_ref().is_some_and(|inner| inner.is::<Self>()) {
             let inner = error.into_inner().map(|inner| inner.downcast::<Self>());
@@ -294,8 +296,8 @@ impl From<io::Error> for Error {
 }
 
 impl From<Error> for io::Error {
-    /// The errno of the operating system, where there is one; else an error that
-    /// has this one inside.
+    /// Gives the errno of the operating system, if there is one; otherwise an error
+    /// that has this one inside.
     fn from(error: Error) -> Self {
         if let Some(code) = error.code() {
             return Self::from_raw_os_error(code);
@@ -332,8 +334,8 @@ mod tests {
         assert!(format!("{error:?}").contains("os error 24"));
     }
 
-    /// What each kind says of itself: its method, and the kind of `io::Error`
-    /// that it becomes without an errno. With one it is the errno.
+    /// Each kind has its method, and the kind of `io::Error` that it becomes without an
+    /// errno. With an errno it becomes that.
     #[test]
     fn every_kind_is_told_by_its_method_and_as_an_io_error() {
         type Is = fn(&Error) -> bool;

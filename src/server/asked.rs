@@ -28,9 +28,9 @@ use crate::{
     },
 };
 
-/// Hidden server mode: when the program was executed by itself to be a
-/// template, becomes one and does not return. In every other case, whatever
-/// the environment says, nothing happens.
+/// Enters the hidden server mode: when the program was executed by itself to be a
+/// template, becomes one and does not return. In every other case, whatever the
+/// environment says, nothing happens.
 pub(super) fn serve_if_asked(slot: &'static Constructor) {
     let Ok(name) = CString::new(start::VARIABLE) else {
         return;
@@ -42,8 +42,8 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
     let asked = match request.verify() {
         Ok(Some(asked)) => asked,
         _ if !request.is_of_parent() => return,
-        // Its parent executed it for this, and something is in the way. It must not
-        // run a second time, or it would execute itself again, and so on.
+        // Its parent executed it for this, and something is in the way. The program
+        // must not run a second time, or it would execute itself again, and so on.
         Err(error) => {
             let _ = fd::lend(&[request.number], |socket| fail_on(&socket[0], &error));
             fork::exit(1);
@@ -57,9 +57,9 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
         owner_pid,
         depth,
     } = asked;
-    // The token was right: from here on this is not the user's program, which
-    // must not run a second time. First of all, so that nothing else gets one
-    // of these numbers.
+    // The token was right: from here on this is not the user's program, which must not
+    // run a second time. Descriptors 0 to 2 are filled first of all, so that nothing
+    // else gets one of these numbers.
     fd::fill_standard();
     phase::set_depth(depth);
     if fork::parent() != owner_pid {
@@ -70,8 +70,8 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
         Err(error) => refuse(&socket, &error),
     };
     image::remove_variable(&single, &name);
-    // A copy, so that the program can wait for this process at once and has no
-    // child that it did not make.
+    // The template is a copy of this process, so that the program can wait for this
+    // process at once and has no child that it did not make.
     let cargo = Cargo {
         slot,
         socket,
@@ -94,7 +94,7 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
 }
 
 /// Gives the program a handle on its template, which may hang in a constructor or be
-/// stopped before it can say a word. Without it the template is none the worse.
+/// stopped before it can say a word. If that fails, the template works all the same.
 fn tell_born(socket: BorrowedFd<'_>, template: i32) {
     if let Ok(handle) = pidfd::open(template) {
         let head = Head::new(Kind::Born, u64::from(template.cast_unsigned()));
@@ -108,10 +108,10 @@ fn refuse(socket: &impl AsFd, error: &Error) -> ! {
     fork::exit(1)
 }
 
-/// What the variable says: `NUMBER:TOKEN`, and from a program that asks itself
-/// `:ASKER`.
+/// What the variable says: `NUMBER:TOKEN`, followed by `:ASKER` when a program asks
+/// itself.
 struct Request {
-    /// Of the socket.
+    /// The number of the socket.
     number: i32,
     token: u64,
     /// The process that executed this one, as it says.
@@ -121,7 +121,7 @@ struct Request {
 /// A program that asks itself.
 struct Asked {
     socket: OwnedFd,
-    /// Its pidfd: by number it may not be seen.
+    /// The pidfd of the program that asks: its number may not be visible here.
     owner: OwnedFd,
     owner_pid: i32,
     /// How deep the template will stand, see [`phase`].
@@ -139,16 +139,16 @@ impl Request {
         words.next().is_none().then_some(request)
     }
 
-    /// Whether the process that executed this one says that it asks.
+    /// Tells whether the process that executed this one says that it asks.
     fn is_of_parent(&self) -> bool {
         self.asker == Some(fork::parent())
     }
 
-    /// The socket and the process that asks, if a program asks itself.
+    /// Gives the socket and the process that asks, if a program asks itself.
     ///
     /// # Errors
     ///
-    /// It may be so, but a system call failed.
+    /// A program may be asking itself, but a system call failed.
     fn verify(&self) -> Result<Option<Asked>> {
         let failed = |error| Error::os("taking a template's socket and token failed", error);
         if image::is_privileged() {
@@ -172,7 +172,7 @@ impl Request {
         };
         let depth = frame.body.first_chunk().copied();
         Ok(Some(Asked {
-            // Before 0 to 2 are filled it may have got one of those.
+            // Before 0 to 2 are filled, it may have got one of those numbers.
             owner: fd::above_standard(owner).map_err(failed)?,
             socket: spawn::take_inherited(socket).map_err(failed)?,
             owner_pid: peer,
@@ -181,8 +181,8 @@ impl Request {
     }
 }
 
-/// Whether the process that asks lives and is not the one that executed this
-/// program. One that has died may have been either.
+/// Tells whether the process that asks lives and is not the one that executed this
+/// program. A process that has died may have been either.
 fn is_stranger(peer: i32) -> bool {
     if fork::parent() == peer {
         return false;

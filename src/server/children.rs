@@ -1,5 +1,5 @@
-//! The children of a template, and what is to be reported about them. Pure: who
-//! looks at a child, and who sends a report, is passed in.
+//! The children of a template, and what is to be reported about them. Pure: the
+//! functions that look at a child and send a report are passed in.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,22 +11,22 @@ use crate::{
     },
 };
 
-/// So many children are all looked at at every exit, which takes the kernel a
-/// microsecond or two. SIGCHLD is not queued: of two that end together one may be
-/// missed.
+/// Up to this many children, all are looked at after every exit, which takes the kernel
+/// a microsecond or two. SIGCHLD is not queued: when two children end together, one may
+/// be missed.
 const FEW: usize = 64;
 
-/// Of more than that, so many at every exit: those forked last.
+/// When there are more, this many are looked at after every exit: those forked last.
 const YOUNG: usize = 16;
 
-/// How long after an exit all of them are looked at. With thousands that takes the
-/// kernel longer than a fork.
+/// How long after an exit all children are looked at. With thousands of them, that
+/// takes the kernel longer than a fork.
 const SWEEP: Duration = Duration::from_millis(50);
 
 /// The most reports in one frame.
 const BATCH: usize = 64;
 
-/// The number of a child that was forked for an owner before.
+/// The number of a child that was forked for an earlier owner.
 const NOBODY: u64 = u64::MAX;
 
 /// The children that live, and what has not been reported about the others.
@@ -35,7 +35,8 @@ pub(super) struct Children {
     /// By process id; an ordered map, because a hashed one would give every
     /// worker the same `HashMap` keys.
     living: BTreeMap<i32, Child>,
-    /// The process ids of those that the owner asks about, by its numbers.
+    /// The process ids of the children that the owner asks about, by the owner's
+    /// numbers.
     pids: BTreeMap<u64, i32>,
     reports: Vec<Report>,
     sweep: Option<Deadline>,
@@ -44,14 +45,14 @@ pub(super) struct Children {
 #[derive(Clone, Copy, Debug)]
 struct Child {
     id: u64,
-    /// Nobody asks about it any more.
+    /// Whether nobody asks about it any more.
     forgotten: bool,
-    /// Killed on request; gone in a moment.
+    /// Whether it was killed on request, so that it is gone in a moment.
     discarded: bool,
 }
 
-/// What `look` is given: a process id, or −1 for any child; and whether to wait
-/// until it has ended.
+/// `look` is given a process id, or −1 for any child, and whether to wait until that
+/// child has ended.
 impl Children {
     pub(super) fn len(&self) -> usize {
         self.living.len()
@@ -65,7 +66,7 @@ impl Children {
         !self.reports.is_empty()
     }
 
-    /// When [`reap`](Self::reap) should run though no signal has come.
+    /// Tells when [`reap`](Self::reap) should run even if no signal has come.
     pub(super) fn wake(&self) -> Deadline {
         self.sweep.unwrap_or(Deadline::NEVER)
     }
@@ -80,13 +81,13 @@ impl Children {
         self.pids.insert(id, pid);
     }
 
-    /// Notes that a child was asked for and cannot be.
+    /// Notes that a child was asked for and cannot be forked.
     pub(super) fn unborn(&mut self, report: Report) {
         self.reports.push(report);
     }
 
-    /// Takes the status of the children that have ended, after a signal of this
-    /// one. By process id, since a wait for any child looks at each that lives.
+    /// Takes the status of the children that have ended, after a signal from this one.
+    /// Waits by process id, since a wait for any child looks at each one that lives.
     pub(super) fn reap(
         &mut self,
         signalled: Option<i32>,
@@ -94,7 +95,7 @@ impl Children {
     ) {
         if let Some(pid) = signalled {
             self.ended(look(pid, false));
-            // Its signal may have swallowed that of another.
+            // Its signal may have swallowed the signal of another child.
             if self.living.len() <= FEW {
                 self.reap_any(&mut look);
             } else {
@@ -108,7 +109,7 @@ impl Children {
         }
     }
 
-    /// Those forked last are the likeliest to have ended.
+    /// Looks at the children forked last, which are the likeliest to have ended.
     fn reap_youngest(&mut self, mut look: impl FnMut(i32, bool) -> Option<Reaped>) {
         let youngest: Vec<i32> = self.pids.values().rev().take(YOUNG).copied().collect();
         for pid in youngest {
@@ -127,7 +128,7 @@ impl Children {
         }
     }
 
-    /// Takes in what a look has found; whether it found one.
+    /// Takes in what a look has found, and tells whether it found a child.
     fn ended(&mut self, found: Option<Reaped>) -> bool {
         let Some(ended) = found else { return false };
         if let Some(child) = self.living.remove(&ended.pid) {
@@ -143,7 +144,7 @@ impl Children {
         true
     }
 
-    /// Nobody asks about this child any more.
+    /// Forgets this child: nobody asks about it any more.
     pub(super) fn forget(&mut self, id: u64) {
         self.reports.retain(|report| report.child != id);
         if let Some((_, child)) = self.child_mut(id) {
@@ -151,8 +152,8 @@ impl Children {
         }
     }
 
-    /// Forgets all: a new owner counts anew, and what was forked for the one
-    /// before is none of its business.
+    /// Forgets all children: a new owner starts to count anew, and what was forked for
+    /// the previous one is none of its business.
     pub(super) fn disown(&mut self) {
         self.reports.clear();
         self.pids.clear();
@@ -162,8 +163,8 @@ impl Children {
         }
     }
 
-    /// Nobody wants this child: gives its process id, to be killed. It was not
-    /// waited for, so the id is its own.
+    /// Gives the process id of a child that nobody wants, to be killed. The child was
+    /// not waited for, so the id is still its own.
     pub(super) fn discard(&mut self, id: u64) -> Option<i32> {
         let (pid, child) = self.child_mut(id)?;
         child.forgotten = true;
@@ -171,7 +172,7 @@ impl Children {
         Some(pid)
     }
 
-    /// Waits for the discarded ones; says whether no child is left.
+    /// Waits for the discarded children, and tells whether no child is left.
     pub(super) fn settle(&mut self, mut look: impl FnMut(i32, bool) -> Option<Reaped>) -> bool {
         let all: Vec<_> = self
             .living
@@ -179,7 +180,8 @@ impl Children {
             .map(|(pid, it)| (*pid, it.discarded))
             .collect();
         for (pid, discarded) in all {
-            // Killed while it waited for a task, so to wait for it is short.
+            // It was killed while it waited for a task, so waiting for it does not take
+            // long.
             self.ended(look(pid, discarded));
         }
         self.living.is_empty()
@@ -232,7 +234,7 @@ mod tests {
         fn look(&mut self, pid: i32, wait: bool) -> Option<Reaped> {
             self.asked.push((pid, wait));
             let pid = if pid == -1 { *self.ended.first()? } else { pid };
-            // One that is waited for ends.
+            // A child that is waited for ends.
             (self.ended.remove(&pid) || wait).then_some(Reaped {
                 pid,
                 status: pid * 10,
@@ -241,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Children of these numbers, with process ids from 100 on.
+    /// Makes children with these numbers and with process ids from 100 on.
     fn children(count: u64) -> Children {
         let mut children = Children::default();
         (100..)
@@ -254,7 +256,7 @@ mod tests {
         children.reap(signalled, |pid, wait| kernel.look(pid, wait));
     }
 
-    /// What is reported: number and status.
+    /// Gives what is reported: number and status.
     fn reported(children: &mut Children) -> Vec<(u64, i32)> {
         let mut all = Vec::new();
         children.report(|body| {
@@ -336,7 +338,7 @@ mod tests {
         reap(&mut children, Some(100), &mut Kernel::with([100]));
         children.disown();
         assert_eq!(children.discard(2), None);
-        // The new one's numbers are the old one's.
+        // The new owner uses the same numbers as the old one.
         children.add(200, 1);
         reap(&mut children, Some(101), &mut Kernel::with([101]));
         assert_eq!(reported(&mut children), []);

@@ -50,7 +50,7 @@ impl Family {
         self.look(|children| children.look_at(id, pidfd::reap));
     }
 
-    /// Waits for the discarded ones; says whether no child is left.
+    /// Waits for the discarded children, and tells whether no child is left.
     pub(super) fn settle(&mut self) -> bool {
         self.look(|children| children.settle(pidfd::reap))
     }
@@ -65,7 +65,7 @@ impl Family {
         found
     }
 
-    /// Nobody asks about these any more.
+    /// Forgets these children: nobody asks about them any more.
     pub(super) fn forget(&mut self, ids: impl Iterator<Item = u64>) {
         for id in ids {
             self.stock.take(id);
@@ -73,7 +73,8 @@ impl Family {
         }
     }
 
-    /// A new owner asks for what it wants itself.
+    /// Drops what the previous owner asked for: a new owner asks for what it wants
+    /// itself.
     pub(super) fn disown(&mut self) {
         self.stock = Stock::default();
         self.children.disown();

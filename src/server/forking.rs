@@ -23,8 +23,8 @@ use crate::{
     wire::frame::{Frame, ids},
 };
 
-/// A fork comes back twice, so these give what the process is afterwards: the
-/// template that it was, or in the new process the child.
+/// A fork returns twice, so these methods give what the process is afterwards: the
+/// template that it was, or, in the new process, the child.
 impl Host {
     /// Forks as asked.
     pub(super) fn fork(mut self, frame: Frame) -> Self {
@@ -37,7 +37,7 @@ impl Host {
         }
     }
 
-    /// Forks this spare now, for which somebody waits.
+    /// Forks this spare now, because somebody waits for it.
     pub(super) fn hurry(mut self, number: u64) -> Self {
         let family = self.family.as_mut();
         match family.and_then(|family| family.stock.take(number)) {
@@ -55,8 +55,8 @@ impl Host {
         }
     }
 
-    /// Forks, with the hooks around it. When there is no child, that is said on
-    /// its end; that of a spare goes back, nobody waits for it yet.
+    /// Forks, with the hooks around it. When there is no child, says so on its end. The
+    /// end of a spare goes back into stock instead, since nobody waits for it yet.
     fn fork_child(mut self, number: u64, end: OwnedFd, is_spare: bool) -> Self {
         let forked = self.prepare(&end).and_then(|()| {
             fail::point("template: before fork");
@@ -89,7 +89,7 @@ impl Host {
 }
 
 impl Host {
-    /// Keeps the request for when nothing else is to be done.
+    /// Keeps the request until there is nothing else to do.
     pub(super) fn take_spare(&mut self, frame: Frame) {
         let number = frame.number;
         if let Some(end) = self.asked(frame)
@@ -99,14 +99,15 @@ impl Host {
         }
     }
 
-    /// The end of the process that is asked for, if there can be one.
+    /// Gives the end of the process that is asked for, if there can be one.
     fn asked(&mut self, frame: Frame) -> Option<OwnedFd> {
         let end = self.admit(frame.fds.into_iter().next())?;
         self.with_family(|family| family.forget(ids::decode(&frame.body)));
         Some(end)
     }
 
-    /// The end of a new process. Where there can be none that is said on it.
+    /// Gives the end of a new process. When there can be no such process, says so on
+    /// that end.
     pub(super) fn admit(&mut self, end: Option<OwnedFd>) -> Option<OwnedFd> {
         let Some(end) = end else {
             fork::exit(1);
@@ -129,7 +130,7 @@ impl Host {
         }
     }
 
-    /// What is needed before the first fork.
+    /// Gives the family, which is made before the first fork.
     fn family(&mut self) -> io::Result<&mut Family> {
         if self.family.is_none() {
             self.family = Some(Family::new()?);
@@ -147,21 +148,21 @@ impl Host {
             return Ok(());
         }
         let prepared = hooks::run(When::Prepare);
-        // What any hook has left open in this process so far.
+        // This includes what any hook has left open in this process so far.
         self.keep_descriptors(&[end.as_raw_fd()]);
         prepared
     }
 
-    /// Runs the parent hooks, whether or not there is a child. When one fails,
-    /// what holds in this process is not known any more: it ends, and the child
-    /// with it, which is told why.
+    /// Runs the parent hooks, whether or not there is a child. When one fails, nobody
+    /// knows what still holds in this process. So it ends, and the child with it, after
+    /// the reason was sent on the child's end.
     fn after_fork(&self, child: Option<i32>, end: &OwnedFd) {
         let Err(error) = hooks::run(When::Parent) else {
             return;
         };
         if let Some(child) = child {
-            // Dead before the word, so that one without a `Hello` in front of
-            // it means that nothing ran.
+            // The child is dead before the word is sent, so that a word without a
+            // `Hello` in front of it means that nothing ran.
             let _ = signal::kill_child(child, libc::SIGKILL);
             pidfd::reap(child, true);
             fail_on(end, &error);
@@ -169,20 +170,20 @@ impl Host {
         fork::exit(1);
     }
 
-    /// Notes the descriptors that preloads and hooks left open: live values own
-    /// them, so that forks keep them. `others` are the library's.
+    /// Notes the descriptors that preloads and hooks left open: live values own them,
+    /// so forks keep them. `others` are the library's.
     pub(super) fn keep_descriptors(&mut self, others: &[RawFd]) {
         let mut not = self.own_descriptors();
         not.extend(raw::held_fds());
         not.extend(others);
         self.kept = fd::open_numbers();
-        // Handles that a preload's code has on processes are good in this process
-        // alone: what they hold is closed in forks, and they notice that.
+        // The handles that a preload's code has on processes work in this process only:
+        // what they hold is closed in forks, and they notice that.
         self.kept
             .retain(|fd| !not.contains(fd) && !ours::is_ours(*fd));
     }
 
-    /// Moves the descriptors of its own up, so that the ends which come get the
+    /// Moves the template's own descriptors up, so that the ends which arrive get the
     /// lowest number: then a child closes all others with one call.
     fn make_room(&mut self) {
         if self.is_copy {
@@ -203,8 +204,9 @@ impl Host {
         fail::set_role("process");
         fail::point("process: after fork");
         let template = self.pid;
-        // Both sides come back from a fork with all that the template holds. Here
-        // it must not be spoken on or waited for: it ends before the child begins.
+        // Both processes return from a fork with everything that the template holds.
+        // The child must not speak on it or wait for it, so it ends before the child
+        // begins.
         let others = (self.socket, self.owner, self.family);
         let child = Self {
             socket: end,
@@ -225,7 +227,7 @@ impl Host {
         child
     }
 
-    /// The first steps of a child, up to its `Hello`.
+    /// Takes the first steps of a child, up to its `Hello`.
     fn begin(&self, template: i32, is_spare: bool) {
         if let Err(error) = stay_with(template) {
             self.end(&error);
@@ -257,7 +259,7 @@ impl Host {
     }
 }
 
-/// Why there was no fork.
+/// Makes the error that says why there was no fork.
 pub(super) fn refusal(refusal: Refusal) -> Error {
     let error = match refusal {
         Refusal::Os(error) => Error::os("fork in the template failed", error),

@@ -21,9 +21,9 @@ use crate::{
     },
 };
 
-/// Our place in the init array. A slot of our own and not the crate `ctor`'s: a
-/// template must call the constructors that stand after it, and so must know
-/// where it stands. (Miri calls it without arguments, and has no processes.)
+/// Our place in the init array. The slot is our own and not one of the crate `ctor`,
+/// because a template must call the constructors that stand after the slot, and so must
+/// know where it is. (Miri calls it without arguments, and has no processes.)
 #[used]
 #[cfg_attr(
     not(miri),
@@ -40,7 +40,8 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
     }
     start::mark_hooked();
     image::remember_arguments(argc, argv);
-    // Of another version of this crate, which stands before this one.
+    // This is a template of another version of this crate, whose slot stands before
+    // this one.
     if image::is_template() {
         return;
     }
@@ -51,8 +52,8 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_c
     }
 }
 
-/// Forks the early template. Where that fails the program goes on without: the
-/// first spawn says why, or executes one.
+/// Forks the early template. If that fails, the program goes on without one: the first
+/// spawn says why, or executes a template.
 fn start_early() {
     let single = match check_threads() {
         Ok(single) => single,

@@ -10,7 +10,7 @@ use crate::{
     phase::{self, Phase},
 };
 
-/// Runs the hooks of this kind, up to the first that fails.
+/// Runs the hooks of this kind, up to the first one that fails.
 pub(super) fn run(when: When) -> Result<()> {
     if !hooks::has(when) {
         return Ok(());
@@ -21,7 +21,7 @@ pub(super) fn run(when: When) -> Result<()> {
     result
 }
 
-/// Whether anything runs around a fork.
+/// Tells whether anything runs around a fork.
 pub(super) fn surround_forks() -> bool {
     [When::Prepare, When::Parent, When::Child]
         .into_iter()

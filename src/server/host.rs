@@ -27,33 +27,34 @@ const MOMENT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) socket: OwnedFd,
-    /// The owner's pidfd. A process without one is forked by a template that
-    /// has one, or whose template has, and dies with it; or it was given away,
-    /// and nobody has taken it over yet.
+    /// The owner's pidfd. A process without one was forked by a template that has one,
+    /// or whose own template has one, and dies with it; or it was given away, and
+    /// nobody has taken it over yet.
     pub(super) owner: Option<OwnedFd>,
     pub(super) state: Option<State>,
-    /// What the worker that it becomes is made of.
+    /// The settings of the worker that it becomes.
     pub(super) settings: Settings,
     /// Made by the first fork.
     pub(super) family: Option<Family>,
-    /// Descriptors that preloads and hooks left open: live values own them. And
+    /// Descriptors that preloads and hooks left open, since live values own them, and
     /// numbers that constructors know, see [`stale`](crate::sys::stale).
     pub(super) kept: Vec<RawFd>,
-    /// A copy of the program: its descriptors belong to live values, too.
+    /// Whether it is a copy of the program, whose descriptors belong to live values,
+    /// too.
     pub(super) is_copy: bool,
-    /// No more forks: it leaves when the children have.
+    /// Whether it forks no more and leaves when its children have left.
     pub(super) closing: bool,
-    /// No more frames come.
+    /// Whether no more frames will come.
     pub(super) deaf: bool,
     pub(super) pid: i32,
 }
 
 impl Host {
-    /// A template that no template has forked. `kept` are descriptors that forks
+    /// Makes a template that no template has forked. `kept` are descriptors that forks
     /// have as well.
     pub(super) fn root(socket: OwnedFd, owner: OwnedFd, kept: Vec<RawFd>) -> Self {
         phase::enter(Phase::Serving);
-        // What is made here once is not made in every worker.
+        // What is made once here need not be made in every worker.
         output::write_out();
         codec::rehearse();
         fork::yield_now();
@@ -77,14 +78,14 @@ impl Host {
         self.socket.as_fd()
     }
 
-    /// Says the first thing that a process says, and the answer to a new owner.
+    /// Says the first word of a process, which is also the answer to a new owner.
     pub(super) fn hello(&self) {
         if let Err(error) = hello(self.socket(), self.pid) {
             self.end(&error);
         }
     }
 
-    /// Says this word alone.
+    /// Says this word, without a body.
     pub(super) fn say(&self, word: Kind) -> Result<(), Trouble> {
         link::send(self.socket(), Head::new(word, 0), &[], &[], true)
     }
@@ -100,12 +101,12 @@ impl Host {
         fork::exit(1)
     }
 
-    /// [`end`](Self::end) for a call of the operating system.
+    /// [Ends](Self::end) because a system call failed.
     pub(super) fn give_up(&self, error: io::Error, text: &str) -> ! {
         self.end(&Error::os(text, error).unstarted())
     }
 
-    /// The numbers of the descriptors that are the process's own.
+    /// Gives the numbers of the descriptors that are the process's own.
     pub(super) fn own_descriptors(&self) -> Vec<RawFd> {
         let mut own = vec![self.socket.as_raw_fd()];
         own.extend(self.owner.iter().map(AsRawFd::as_raw_fd));
@@ -125,7 +126,7 @@ impl Host {
         Err(Error::invalid(text).unstarted())
     }
 
-    /// Whether it has children that are not about to end. One that has given
+    /// Tells whether it has children that are not about to end. A child that has given
     /// its result, and whose handle is gone with it, needs a moment more.
     fn is_busy(&mut self) -> bool {
         if !self.has_children() {
@@ -154,8 +155,8 @@ impl Host {
     }
 }
 
-/// Says on its socket that this process, of this id, is there. One that cannot
-/// must not go on.
+/// Says on its socket that this process, with this id, is there. A process that cannot
+/// say so must not go on.
 pub(super) fn hello(socket: BorrowedFd<'_>, pid: i32) -> Result<()> {
     let own = pidfd::open(pid).map_err(|error| {
         let text = "pidfd_open failed: Linux has it from 5.3 on, and a filter must allow it";
@@ -164,7 +165,7 @@ pub(super) fn hello(socket: BorrowedFd<'_>, pid: i32) -> Result<()> {
     let head = Head::new(Kind::Hello, u64::from(pid.cast_unsigned()));
     match link::send(socket, head, &[], &[own.as_fd()], true) {
         Ok(()) => Ok(()),
-        // For example too many descriptors of this user are in flight.
+        // For example, too many descriptors of this user are in flight.
         Err(Trouble::Os(_, error)) => {
             let text = "sending the pidfd of a new process failed (sendmsg)";
             Err(Error::os(text, error).unstarted())
@@ -174,7 +175,7 @@ pub(super) fn hello(socket: BorrowedFd<'_>, pid: i32) -> Result<()> {
     }
 }
 
-/// Dies with its template, whose id this is.
+/// Makes this process die with its template, which has this id.
 pub(super) fn stay_with(template: i32) -> Result<()> {
     signal::stay_with(template).map_err(|error| {
         let text = "prctl(PR_SET_PDEATHSIG) failed, without which the process could outlive the \
@@ -194,7 +195,7 @@ fn say_failed(socket: BorrowedFd<'_>, error: &Error, wait: bool) {
     let _ = link::send(socket, head, &[&failure::encode(error)], &[], wait);
 }
 
-/// What to say about threads where there must be one.
+/// Makes the error for several threads where there must be only one.
 pub(super) fn threads(names: &[String]) -> Error {
     Error::invalid(format!(
         "the template has more than one thread and must not be forked; the others are: {}. A \

@@ -32,7 +32,7 @@ fn find(frame: &Frame, what: &str) -> Result<&'static Entry> {
     registry::find(id)
 }
 
-/// What the entry is given: the arguments that the frame brings, and the
+/// Makes what the entry is given: the arguments that the frame brings, and the
 /// preloaded value.
 pub(super) fn given(frame: Frame, state: Option<State>) -> Job {
     Job {

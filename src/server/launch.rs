@@ -1,8 +1,8 @@
 //! Starts programs without a fork: the new process runs in this one's memory, as
 //! after `vfork`, until it has become the program.
 //!
-//! Nothing of the user's runs in between: where settings, hooks or tasks ask for
-//! more than the few system calls that may, the program is a worker's, see
+//! No user code runs in between. When settings, hooks or tasks ask for more than the
+//! few system calls that are allowed there, a worker executes the program instead, see
 //! `crate::program`.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +25,7 @@ use crate::{
     wire::frame::Frame,
 };
 
-/// What is asked for.
+/// What the owner asks for.
 struct Launch {
     settings: Settings,
     plan: Plan,
@@ -58,16 +58,16 @@ impl Host {
             Err(why) => fail_on(&end, &refusal(why)),
         }
         fail::point("template: after fork");
-        // It was the child's, in the memory that both had.
+        // In the memory that both processes had, it was the child's socket.
         ours::set_main_socket(self.socket());
     }
 }
 
 impl Launch {
-    /// What the owner has sent.
+    /// Decodes what the owner has sent.
     fn decode(mut input: Decoder) -> Result<Self> {
         let mut settings = Settings::decode(&mut input)?.sorted();
-        // Not set but put in place.
+        // They are not set one by one but put in place as a whole.
         let variables = settings.take_variables().unwrap_or_default();
         Ok(Self {
             settings,
@@ -76,7 +76,7 @@ impl Launch {
         })
     }
 
-    /// The process id of the program.
+    /// Starts the program and gives its process id.
     fn start(&self, end: &OwnedFd, launcher: i32) -> Result<i32, Refusal> {
         let single = Single::check()?;
         ours::set_main_socket(end.as_fd());
@@ -86,9 +86,10 @@ impl Launch {
         program.map_err(Refusal::Os)
     }
 
-    /// In the new process, which shares its memory: what is owned here at the
-    /// exec would stay in the launcher, and who is killed while it allocates would
-    /// leave a broken heap there. So nothing is allocated, unless it fails.
+    /// Runs in the new process, which shares the launcher's memory. What is owned here
+    /// at the exec would stay in the launcher, and a process that is killed while it
+    /// allocates would leave a broken heap there. So nothing is allocated, unless this
+    /// fails.
     fn become_program(&self, end: &OwnedFd, launcher: i32) {
         let prepared = self.prepare(end, launcher);
         let error = prepared.err().unwrap_or_else(|| self.plan.carry_out());

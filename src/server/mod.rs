@@ -1,19 +1,20 @@
 //! What runs in templates and workers.
 //!
 //! Before `main`, `hook` decides what this process is, and `asked` whether it was
-//! executed to be a template; `root` makes it one. `host` is what a process is and
-//! says of itself, `serve` the loop of one that has not been told what to run.
-//! `forking` makes others from it, when it is asked or as `stock` says, `launch`
-//! other programs. `family` keeps its children, as `children` says.
+//! executed to be a template; `root` makes it one. `host` is what a process is and says
+//! of itself, `serve` the loop of one that has not been told what to run. `forking`
+//! makes other processes from it, when it is asked or when `stock` says so, and
+//! `launch` starts other programs. `family` keeps its children, by the rules in
+//! `children`.
 //!
-//! `preload` runs a preload in a process, `worker` an entry with its `settings`;
-//! `job` is what either is given, `streams` are the streams that are lent with it,
-//! `output` is what it leaves in buffers. `hooks` runs what the program registered
-//! around forks and entries. `perform` is the boundary to all code of the user's,
-//! `panics` records its panics.
+//! `preload` runs a preload in a process, `worker` an entry with its `settings`; `job`
+//! is what either is given, `streams` are the streams that are lent with it, `output`
+//! writes out what it leaves in buffers. `hooks` runs what the program registered
+//! around forks and entries. `perform` is the boundary to all user code, and `panics`
+//! records its panics.
 //!
-//! In a template no user code runs but preloads and the hooks around forks, and
-//! every signal is blocked for life. It has one thread.
+//! The only user code that runs in a template is preloads and the hooks around forks.
+//! Every signal is blocked in it for life, and it has one thread.
 
 #[cfg(feature = "exec")]
 mod asked;

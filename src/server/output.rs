@@ -1,11 +1,11 @@
-//! What code of the user's leaves in buffers.
+//! What user code leaves in buffers.
 
 use std::io::Write;
 
 use crate::sys::{fork, profile};
 
-/// Writes it, and a profile. A stdout that cannot be written to is that code's own
-/// business.
+/// Writes it, and a profile. A stdout that cannot be written to is the business of that
+/// code.
 pub(super) fn write_out() {
     flush();
     profile::write();

@@ -21,16 +21,17 @@ thread_local! {
     /// The message and place of this thread's last panic.
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 
-    /// The hook that this thread runs. Without unwinding its panic is sent by
-    /// the panic hook, which must know of it.
+    /// The hook that this thread runs. Without unwinding, the panic hook sends its
+    /// panic, and so must know of it.
     static RUNNING: Cell<Option<&'static Hook>> = const { Cell::new(None) };
 }
 
 /// How often [`install`] was called: only its newest hook records.
 static NEWEST: AtomicUsize = AtomicUsize::new(0);
 
-/// Records panics from here on; what the hook before did, it still does. May be
-/// called again: what ran meanwhile may have put a hook of its own in place.
+/// Records panics from here on. The previous panic hook still does what it did. This
+/// may be called again, since code that ran meanwhile may have put its own hook in
+/// place.
 pub(super) fn install() {
     let number = NEWEST.fetch_add(1, Ordering::Relaxed) + 1;
     let before = panic::take_hook();
@@ -48,7 +49,8 @@ pub(super) fn install() {
 
 fn record(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string).unwrap_or_default();
-    // A panic while the first one's message is being formatted: keep that one.
+    // When a second panic comes while the first one's message is being formatted, the
+    // first one is kept.
     let _ = LAST.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
             *last = Some((message(info.payload()), place));
@@ -56,7 +58,7 @@ fn record(info: &PanicHookInfo<'_>) {
     });
 }
 
-/// Without unwinding nobody catches the panic: it is sent before the abort.
+/// Sends the panic before the abort: without unwinding nobody catches it.
 fn send_last() {
     let Some(text) = LAST.take().map(|(message, place)| text(&message, &place)) else {
         return;
@@ -69,7 +71,7 @@ fn send_last() {
     let _ = link::send(socket, head, &[&failure::encode(&error(text))], &[], false);
 }
 
-/// Runs this hook's code: a panic of it is told as the hook's.
+/// Runs this hook's code, so that a panic in it is reported as the hook's.
 pub(super) fn named<T>(hook: &'static Hook, code: impl FnOnce() -> T) -> T {
     RUNNING.set(Some(hook));
     let result = code();
@@ -77,7 +79,7 @@ pub(super) fn named<T>(hook: &'static Hook, code: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What to say of a caught panic.
+/// Makes the error for a caught panic.
 pub(super) fn caught(payload: &(dyn Any + Send)) -> Error {
     let message = message(payload);
     // A payload that was resumed never went through the hook.

@@ -14,13 +14,13 @@ use crate::{
     sys::{fork, ours},
 };
 
-/// The exit code of a worker whose entry panicked, as of a Rust program.
+/// The exit code of a worker whose entry panicked, the same as that of a Rust program.
 pub(super) const PANICKED: i32 = 101;
 
-/// Runs code of the user's: what it gives, or what to say of its panic.
+/// Runs user code, and gives its result or the error for its panic.
 ///
-/// Code that forks comes back twice. Only the process that was asked goes on; a
-/// copy ends here, with the exit code of a Rust program whose `main` ends so.
+/// Code that forks returns twice. Only the process that was asked goes on; a copy ends
+/// here, with the exit code of a Rust program whose `main` ends in the same way.
 pub(super) fn perform<T>(code: impl FnOnce() -> Result<T>) -> Result<T> {
     let result = catch_unwind(AssertUnwindSafe(code));
     fork::end_copy(if result.is_ok() { 0 } else { PANICKED });
@@ -32,8 +32,8 @@ pub(super) fn perform<T>(code: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Ends this process if code of the user's has closed its socket: nobody hears it
-/// any more, and the number may be a file of that code's own.
+/// Ends this process if user code has closed its socket: nobody hears it any more, and
+/// the number may be that of a file of that code.
 pub(super) fn end_unheard() {
     if ours::main_socket().is_none() {
         fork::exit(1);

@@ -25,7 +25,8 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     }
     fail::set_role("template");
     let state = host.state.take();
-    // What stands at 0 to 2 before. Afterwards there may be no room to open it.
+    // This is what stands at 0 to 2 before the preload. Afterwards there may be no room
+    // to open it.
     let nothing = match fd::standard(0).and_then(|null| null.try_clone_to_owned()) {
         Ok(nothing) => nothing,
         Err(error) => host.give_up(error, "keeping the standard streams failed"),
@@ -34,11 +35,12 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     let result = streams::take(&mut frame).and_then(|()| perform(|| load(state, frame)));
     phase::enter(Phase::Serving);
     fail::point("template: after preload");
-    // It may have changed what a template depends on.
+    // The preload may have changed what a template depends on.
     signal::block_all();
     signal::see_children();
     panics::install();
-    // Before the answer, and so that no fork writes it once more.
+    // The output is written here: before the answer, and so that no fork writes it once
+    // more.
     output::write_out();
     end_unheard();
     if let Err(error) = (0..3).try_for_each(|stream| fd::put(stream, &nothing)) {

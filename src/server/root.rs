@@ -1,5 +1,5 @@
-//! Templates that no template has forked: copies of a process that is not the
-//! program's yet, and of the program itself.
+//! Templates that no template has forked: copies of a process that is not the program
+//! yet, and of the program itself.
 
 use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
@@ -29,14 +29,15 @@ pub(super) struct Cargo {
     pub(super) owner_pid: i32,
     /// The process that executed this program.
     pub(super) parent: i32,
-    /// What is the library's own in this process, and not the template's.
+    /// A descriptor that the library owns in this process, and that is not the
+    /// template's.
     pub(super) left: Option<RawFd>,
 }
 
 static CARGO: Mutex<Option<Cargo>> = Mutex::new(None);
 
-/// A constructor before ours may have started threads. What they hold and do
-/// would be half-copied.
+/// Checks that there is one thread. A constructor before ours may have started others,
+/// and what they hold and do would be half-copied.
 pub(super) fn check_threads() -> Result<Single, Error> {
     Single::check().map_err(|Threads(names)| {
         let names = names.join(", ");
@@ -48,8 +49,8 @@ pub(super) fn check_threads() -> Result<Single, Error> {
     })
 }
 
-/// Forks a template that serves on this socket for this owner. Gives its id, and
-/// the socket back, of which the template has its own copy.
+/// Forks a template that serves on this socket for this owner. Gives its id, and gives
+/// the socket back, because the template has its own copy.
 pub(super) fn clone_template(
     single: &Single,
     cargo: Cargo,
@@ -67,7 +68,7 @@ fn exchange_cargo(cargo: Option<Cargo>) -> Option<Cargo> {
     std::mem::replace(&mut held, cargo)
 }
 
-/// The life of a template that stands at the root.
+/// Lives as a template at the root.
 fn template(single: Single) -> ! {
     fail::set_role("template");
     signal::block_all();
@@ -85,18 +86,18 @@ fn template(single: Single) -> ! {
     image::take_title_memory(&single);
     image::set_title("template", u64::from(cargo.owner_pid.cast_unsigned()));
     panics::install();
-    // Before the constructors, which may keep a copy of what they find.
+    // This comes before the constructors, which may keep a copy of what they find.
     if fd::let_go_of_standard().is_err() {
         fork::exit(1);
     }
     fail::point("template: before constructors");
-    // This one serves, and not a copy that a constructor forks.
+    // This process serves, and not a copy that a constructor forks.
     ours::set_main_socket(socket.as_fd());
     phase::enter(Phase::Constructing);
     image::run_constructors_after(single, cargo.slot);
     fork::end_copy(0);
     end_unheard();
-    // They may have changed what a worker must find as a fresh `main` does.
+    // The constructors may have changed what a worker must find as a fresh `main` does.
     signal::block_all();
     signal::reset_dispositions();
     let stale = stale::others(&own);
@@ -115,8 +116,8 @@ fn close_others(keep: &mut [i32]) {
     unsafe { fd::close_others(keep) };
 }
 
-/// The life of a copy of the program as a template, see `Process::fork_current`.
-/// Its threads are one, its signals blocked.
+/// Lives as a template that is a copy of the program, see `Process::fork_current`. The
+/// copy has one thread, and its signals are blocked.
 pub(crate) fn serve_copy(socket: OwnedFd, owner: OwnedFd) -> ! {
     fail::set_role("template");
     panics::install();

@@ -58,9 +58,9 @@ impl Host {
         }
     }
 
-    /// The next frame; `None` when it is time to fork a spare. Meanwhile children
-    /// are reaped. Does not return when the owner is gone, or when there is nothing
-    /// left to do.
+    /// Gives the next frame, or `None` when it is time to fork a spare. Reaps children
+    /// meanwhile. Does not return when the owner is gone, or when there is nothing left
+    /// to do.
     fn next(&mut self) -> Option<Frame> {
         loop {
             let family = self.family.as_ref();
@@ -80,16 +80,16 @@ impl Host {
                 // The kernel says so, once, before it gives what the owner said
                 // before it closed.
                 Err(Trouble::Closed { unread: true }) => {}
-                // The handle of a fork is gone, its workers run on: it ends when
-                // they have, or with its template.
+                // The handle of a fork is gone, and its workers run on: the fork ends
+                // when they have ended, or with its template.
                 Err(Trouble::Closed { .. }) if self.closing && self.owner.is_none() => {
                     self.deaf = true;
                 }
-                // Of all others the owner keeps the socket as long as it lives
+                // The owner keeps the sockets of all others open, as long as it lives
                 // and executes no other program.
                 Err(Trouble::Closed { .. }) => fork::exit(0),
                 Err(Trouble::NoRoom { kind, number }) => self.lost(kind, number),
-                // For example there is no memory for it.
+                // For example, there is no memory for it.
                 Err(Trouble::Os(call, error)) => {
                     self.give_up(error, &format!("{call} failed in the process"));
                 }
@@ -98,8 +98,8 @@ impl Host {
         }
     }
 
-    /// Waits until a frame is there (then it is true), a child has ended, a report
-    /// can be sent, or a spare is due.
+    /// Waits until a frame is there, a child has ended, a report can be sent, or a
+    /// spare is due. Tells whether it was a frame.
     fn wait(&mut self) -> bool {
         let socket = match self.deaf {
             true => Want::Nothing,
@@ -118,7 +118,7 @@ impl Host {
             fork::exit(1);
         };
         if gone {
-            // The owner is dead. What is attached dies with this process.
+            // The owner is dead. Everything that is attached dies with this process.
             fork::exit(0);
         }
         if let Some(family) = &mut self.family {
@@ -134,16 +134,16 @@ impl Host {
         family.map_or(Deadline::NEVER, |family| family.stock.due())
     }
 
-    /// Another owner will speak. Until then neither the end of this one nor that
-    /// of the template that forked this process may be its own: both may come
-    /// first. A process that nobody takes over ends with its socket.
+    /// Lets go of the owner, because another one will speak. Until then this process
+    /// must end neither with its present owner nor with the template that forked it:
+    /// both may end first. A process that nobody takes over ends with its socket.
     fn give_away(&mut self) {
         signal::live_on();
         self.owner = None;
         let _ = self.say(Kind::Done);
     }
 
-    /// An owner speaks: the one that it has, or a new one.
+    /// Answers an owner that speaks: the one that it has, or a new one.
     fn belong(&mut self, frame: Frame) {
         if frame.number == NEW_OWNER {
             self.owner = frame.fds.into_iter().next();
@@ -152,7 +152,7 @@ impl Host {
         self.hello();
     }
 
-    /// No more forks.
+    /// Stops forking.
     fn close(&mut self) {
         self.closing = true;
         if let Some(family) = &mut self.family {
@@ -167,7 +167,7 @@ impl Host {
         }
     }
 
-    /// A frame arrived without its descriptors.
+    /// Deals with a frame that arrived without its descriptors.
     fn lost(&mut self, kind: Kind, number: u64) {
         if matches!(kind, Kind::Fork | Kind::Spare | Kind::Program) {
             return self.unborn(number, libc::EMFILE);
@@ -179,8 +179,9 @@ impl Host {
         );
     }
 
-    /// Reports a child that was asked for and cannot be. Without a family, for
-    /// which there may be no room either, nothing else waits to be reported.
+    /// Reports a child that was asked for and cannot be forked. When there is no
+    /// family, for which there may be no room either, nothing else waits to be
+    /// reported.
     fn unborn(&mut self, child: u64, code: i32) {
         let fate = Fate::Unborn { code };
         let report = Report { child, fate };

@@ -8,11 +8,12 @@ use std::{
 
 use crate::sys::poll::Deadline;
 
-/// How long nothing must have happened before a spare is forked for which nothing
-/// has made room: a fork takes time from whoever is at work.
+/// How long nothing must have happened before a spare is forked that takes no child's
+/// place: a fork takes time from the processes that are at work.
 const QUIET: Duration = Duration::from_millis(5);
 
-/// Between two spares when it is quiet: whoever wants something goes first.
+/// The pause between two spares when it is quiet: a process that wants something goes
+/// first.
 const STEP: Duration = Duration::from_millis(1);
 
 /// Spares that have not been forked yet: their numbers, and their ends of their
@@ -21,7 +22,8 @@ const STEP: Duration = Duration::from_millis(1);
 pub(super) struct Stock {
     spares: VecDeque<(u64, OwnedFd)>,
     due: Option<Deadline>,
-    /// A child has ended since the last one was forked: another takes its place.
+    /// Whether a child has ended since the last spare was forked: then another takes
+    /// its place.
     has_place: bool,
 }
 
@@ -31,18 +33,19 @@ impl Stock {
         self.wait();
     }
 
-    /// Something else was done: the next one is forked when it was quiet.
+    /// Notes that something else was done: the next spare is forked when it has been
+    /// quiet again.
     pub(super) fn wait(&mut self) {
         self.due = Some(Deadline::after(QUIET));
     }
 
-    /// A child has ended. Others may follow, whose places are enough.
+    /// Notes that a child has ended. Others may follow, and their places are enough.
     pub(super) fn child_ended(&mut self) {
         self.has_place = true;
         self.wait();
     }
 
-    /// When the next one should be forked, if nothing else is to be done then.
+    /// Tells when the next spare should be forked, if there is nothing else to do then.
     pub(super) fn due(&self) -> Deadline {
         match self.due {
             _ if self.spares.is_empty() => Deadline::NEVER,
@@ -51,7 +54,7 @@ impl Stock {
         }
     }
 
-    /// The one that is forked next.
+    /// Takes the spare that is forked next.
     pub(super) fn next(&mut self) -> Option<(u64, OwnedFd)> {
         let pause = if self.has_place { QUIET } else { STEP };
         self.has_place = false;
@@ -59,14 +62,14 @@ impl Stock {
         self.spares.pop_front()
     }
 
-    /// The one of this number, if it was not forked yet.
+    /// Takes the spare of this number, if it has not been forked yet.
     pub(super) fn take(&mut self, number: u64) -> Option<OwnedFd> {
         let at = self.spares.iter().position(|spare| spare.0 == number)?;
         self.spares.remove(at).map(|(_, end)| end)
     }
 
-    /// It could not be forked: not tried again before something else has
-    /// happened, or what fails would be tried without end.
+    /// Puts back a spare that could not be forked. It is not tried again before
+    /// something else has happened, or a fork that fails would be tried without end.
     pub(super) fn put_back(&mut self, number: u64, end: OwnedFd) {
         self.spares.push_front((number, end));
         self.due = None;
@@ -91,7 +94,8 @@ mod tests {
         stock
     }
 
-    /// Without a look at the clock, which another process may hold up.
+    /// Tells whether the stock waits for quiet, without a look at the clock: another
+    /// process may hold this one up.
     fn waits_for_quiet(stock: &Stock) -> bool {
         has_due(stock) && !stock.has_place
     }

@@ -11,7 +11,7 @@ use crate::{
 
 const TRIED: &str = "putting the standard streams in place failed (dup2)";
 
-/// Puts those that the frame brings where they belong.
+/// Puts the streams that the frame brings where they belong.
 pub(super) fn take(frame: &mut Frame) -> Result<()> {
     let lent: Vec<i32> = streams::of(frame.number).collect();
     let Some(at) = frame.fds.len().checked_sub(lent.len()) else {

@@ -33,7 +33,7 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
     if let Err(error) = streams::take(&mut frame) {
         host.end(&error);
     }
-    // What it had as a template is no worker's.
+    // A worker has nothing of what it had as a template.
     host.owner = None;
     host.family = None;
     let state = host.state.take();
@@ -45,7 +45,7 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
             phase::enter(Phase::Running);
             perform(|| run_entry(entry, state, frame))
         });
-    // Before the result, so that no output follows `join`.
+    // The output is written before the result, so that none follows `join`.
     output::write_out();
     fail::point("worker: before result");
     end_unheard();
@@ -55,8 +55,7 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
     fork::exit(code)
 }
 
-/// Applies the settings and runs the hooks; says that it is done, if somebody
-/// waits for that.
+/// Applies the settings and runs the hooks, and then says so if somebody waits for it.
 fn prepare(host: &mut Host, tell: bool) -> Result<()> {
     let settings = std::mem::take(&mut host.settings).sorted();
     settings.apply()?;
@@ -72,9 +71,9 @@ fn prepare(host: &mut Host, tell: bool) -> Result<()> {
 /// The most entries whose code is looked at in advance.
 const WARM: usize = 16;
 
-/// Takes the steps of every worker that write to memory, and looks at the code
-/// of the others, in advance: a page costs a new process time when it uses it
-/// first. Before its `Hello`: until then nobody can have sent it a signal.
+/// Takes in advance those steps of every worker that write to memory, and looks at the
+/// code of the others: the first use of a page costs a new process time. This happens
+/// before its `Hello`, because until then nobody can have sent it a signal.
 pub(super) fn warm_up() {
     output::flush();
     signal::discard_pending(0);
@@ -103,12 +102,13 @@ fn give(host: &Host, reply: &Encoder) -> Result<()> {
         Ok(()) | Err(Trouble::Closed { .. }) => {}
         Err(trouble) => return Err(trouble.into_error("sending the result")),
     }
-    // The owner, who waits for the result, goes first, then this process's end.
+    // The owner, which waits for the result, goes first, and then the end of this
+    // process.
     fork::yield_now();
     Ok(())
 }
 
-/// Says why there is no result; gives the exit code.
+/// Says why there is no result, and gives the exit code.
 fn refuse(host: &Host, error: &Error) -> i32 {
     host.fail(error);
     if error.is_panic() { PANICKED } else { 1 }

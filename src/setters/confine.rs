@@ -7,37 +7,34 @@ impl<S> Process<S> {
     /// Drops, as the last step before the entry runs, every right that the worker does
     /// not need.
     ///
-    /// Everything before that has its rights: the template, its preloads, the
-    /// other settings, and the hooks of the program. Then this is done, and only
-    /// then are the arguments of the entry decoded. It cannot be undone, and
-    /// threads have it, too. A hook must not leave threads behind.
+    /// Everything before that keeps its rights: the template, its preloads, the other
+    /// settings, and the hooks of the program. Only after this step are the arguments
+    /// of the entry decoded. It cannot be undone, and the worker's threads are
+    /// confined, too. A hook must not leave threads behind.
     ///
-    /// It works with privileges and without, and is made of resource limits, of
-    /// Landlock as far as the kernel has it, and of a seccomp filter that allows
-    /// a list of system calls.
+    /// It works with privileges and without. It uses resource limits, Landlock as far
+    /// as the kernel has it, and a seccomp filter that allows a list of system calls.
     ///
-    /// In a confined worker
+    /// In a confined worker:
     ///
-    /// - a panic, a result of any size below the limit of memory, output, and
-    ///   everything received as an argument work as ever: channels, files,
-    ///   sockets;
+    /// - panics, output, results of any size below the limit of memory, and everything
+    ///   received as an argument (channels, files, sockets) work as usual;
     /// - `spawn` and [`channel`](crate::channel()) are errors, and so is a
     ///   message with more than 251 descriptors: they need new sockets;
-    /// - memory cannot be made executable, so that nothing is loaded or compiled
-    ///   at run time;
-    /// - [`Worker::detach`](crate::Worker::detach) is refused, by its timeout:
-    ///   it cannot leave its template. (A worker that began as a detached one
-    ///   stays so.)
+    /// - memory cannot be made executable, so that nothing can be loaded or compiled at
+    ///   run time;
+    /// - [`Worker::detach`](crate::Worker::detach) fails with its timeout: the worker
+    ///   cannot leave its template. (A worker that began detached stays detached.)
     ///
-    /// It does not keep a worker from using the descriptors that it was given,
-    /// standard streams among them, from the side channels of the hardware, nor
-    /// from sending a wrong result.
+    /// It does not keep a worker from using the descriptors that it was given (the
+    /// standard streams among them) or the side channels of the hardware, nor from
+    /// sending a wrong result.
     ///
     /// # Errors
     ///
-    /// Of [`run`](Self::run), [`is_setting`](crate::Error::is_setting): the
-    /// kernel has no seccomp filters; it has no Landlock, and a path is to be
-    /// readable; such a path does not exist; there is more than one thread.
+    /// [`run`](Self::run) fails ([`is_setting`](crate::Error::is_setting)) if the
+    /// kernel has no seccomp filters, if it has no Landlock and a path is to be
+    /// readable, if such a path does not exist, or if there is more than one thread.
     ///
     /// # Examples
     ///

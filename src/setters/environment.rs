@@ -9,8 +9,8 @@ setters! {
     //!
     //! The environment, the directory and the umask of a worker are those that the
     //! program had **when its template began**: before `main` with
-    //! [`early!`](crate::early!), else at the first spawn. What the program changed
-    //! later is not seen; [`inherit_env`](Self::inherit_env) brings it in.
+    //! [`early!`](crate::early!), else at the first spawn. A worker does not see what
+    //! the program changed later; [`inherit_env`](Self::inherit_env) brings it in.
 
     /// Sets an environment variable.
     env(key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
@@ -38,13 +38,13 @@ setters! {
     /// Removes an environment variable.
     env_remove(key: impl AsRef<OsStr>);
 
-    /// Removes all environment variables, those set here before included.
+    /// Removes all environment variables, including those set here before.
     env_clear();
 
     /// Sets the working directory.
     current_dir(dir: impl AsRef<Path>) {
-        /// A relative path is relative to the template's; with a new root, it is looked up
-        /// inside.
+        /// A relative path starts from the template's directory; with a new root, it is
+        /// looked up inside that.
         ///
         /// # Examples
         ///
@@ -107,7 +107,7 @@ setters! {
     }
 
     /// Names the main thread of the new process, as `top` and `/proc/PID/comm` show it;
-    /// cut to 15 bytes.
+    /// the name is cut to 15 bytes.
     thread_name(name: impl AsRef<OsStr>) {
         /// # Examples
         ///
@@ -125,8 +125,8 @@ setters! {
 }
 
 impl<S> Process<S> {
-    /// Takes the program's environment as it is now, at this call, instead of what it
-    /// was when the template began.
+    /// Takes the program's environment as it is at this call, instead of what it was
+    /// when the template began.
     ///
     /// # Examples
     ///

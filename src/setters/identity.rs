@@ -15,10 +15,10 @@ setters! {
     /// Sets the user, `setresuid(2)`: the real, the effective, the saved and the file
     /// system's, so that there is no way back.
     uid(uid: u32) {
-        /// Needs `CAP_SETUID`; else `EPERM`. The capabilities of root are lost with the
-        /// user unless [`capabilities`](Self::capabilities) keeps some. As with std's
-        /// `Command`, root's supplementary groups are dropped if you give no
-        /// [`groups`](Self::groups); the group stays unless you give a
+        /// Needs `CAP_SETUID`; otherwise the error is `EPERM`. The capabilities of root
+        /// are lost with the user unless [`capabilities`](Self::capabilities) keeps
+        /// some. As with std's `Command`, root's supplementary groups are dropped if
+        /// you give no [`groups`](Self::groups); the group stays unless you give a
         /// [`gid`](Self::gid).
         ///
         /// # Examples
@@ -44,26 +44,28 @@ setters! {
     /// Sets the group, `setresgid(2)`: the real, the effective, the saved and the file
     /// system's.
     gid(gid: u32) {
-        /// Needs `CAP_SETGID`; else `EPERM`. An example is at [`uid`](Self::uid).
+        /// Needs `CAP_SETGID`; otherwise the error is `EPERM`. An example is at
+        /// [`uid`](Self::uid).
     }
 
     /// Sets the supplementary groups, `setgroups(2)`, in place of the template's.
     groups(groups: impl IntoIterator<Item = u32>) {
-        /// Needs `CAP_SETGID`; else `EPERM`. More than 65,536 are `EINVAL`. An example
-        /// is at [`uid`](Self::uid).
+        /// Needs `CAP_SETGID`; otherwise the error is `EPERM`. More than 65,536 groups
+        /// are `EINVAL`. An example is at [`uid`](Self::uid).
     }
 
     /// Keeps these capabilities and drops all others, `capabilities(7)`; an
     /// empty list drops all.
     capabilities(keep: impl IntoIterator<Item = Capability>) {
-        /// Those kept are permitted, effective, inheritable and ambient: they stay
-        /// when the user changes, and when the worker executes another program. All
-        /// others leave the bounding set, so that no program gives them back. Only
-        /// what the template has can be kept; what it lacks is not an error.
+        /// The capabilities that are kept are permitted, effective, inheritable and
+        /// ambient: they stay when the user changes, and when the worker executes
+        /// another program. All others leave the bounding set, so that no program gives
+        /// them back. Only what the template has can be kept; what it lacks is not an
+        /// error.
         ///
-        /// Needs `CAP_SETPCAP`; else `EPERM`. (A program without it has little to
-        /// drop: it wants [`no_new_privs`](Self::no_new_privs).) A worker that stays
-        /// root still owns root's files, even without capabilities.
+        /// Needs `CAP_SETPCAP`; otherwise the error is `EPERM`. (A program without it
+        /// has little to drop: use [`no_new_privs`](Self::no_new_privs) there.) A
+        /// worker that stays root still owns root's files, even without capabilities.
         ///
         /// # Examples
         ///
@@ -88,11 +90,12 @@ setters! {
         /// ```
     }
 
-    /// Says whether others of its user may trace the new process and read its memory,
-    /// and whether it may leave a core; `PR_SET_DUMPABLE(2const)`.
+    /// Says whether other processes of its user may trace the new process and read its
+    /// memory, and whether it may leave a core; `PR_SET_DUMPABLE(2const)`.
     dumpable(dumpable: bool) {
-        /// Anyone may set it. By default it is as in the template; after a change of the
-        /// user or group, as in `/proc/sys/fs/suid_dumpable`: not for others of its user.
+        /// Anyone may set it. By default it is as in the template. After a change of
+        /// the user or group it is as in `/proc/sys/fs/suid_dumpable`: not for others
+        /// of its user.
         ///
         /// # Examples
         ///
@@ -110,8 +113,8 @@ setters! {
         /// ```
     }
 
-    /// Gives no program rights that the new process executes, nor what that executes:
-    /// set-user-id bits and file capabilities count for nothing;
+    /// Keeps the programs that the new process executes, and those that they execute,
+    /// from gaining rights: set-user-id bits and file capabilities count for nothing;
     /// `PR_SET_NO_NEW_PRIVS(2const)`.
     no_new_privs(no_new_privs: bool) {
         /// Anyone may set it, and nobody can take it back: `false` leaves it as it is in

@@ -7,16 +7,16 @@ use crate::settings::{IoPriority, Resource, Scheduler};
 setters! {
     //! # Limits and priorities
     //!
-    //! They are the worker's own, and go down to the processes that it starts. What
-    //! is not given is as in the template: as in the program when the template
+    //! They hold for the worker, and the processes that it starts inherit them. What
+    //! you do not set is as in the template, and so as in the program when the template
     //! began.
 
-    /// Limits a resource, `setrlimit(2)`, in the unit that [`Resource`] says, with what
-    /// happens beyond. Each resource has one limit, the last.
+    /// Limits a resource, `setrlimit(2)`. [`Resource`] says in which unit, and what
+    /// happens beyond the limit. Of several limits for one resource the last counts.
     rlimit(resource: Resource, soft: u64, hard: u64) {
-        /// The soft limit counts, and the hard one is its ceiling. Raising a hard limit
-        /// needs `CAP_SYS_RESOURCE`; else `EPERM`. A soft limit above the hard one is
-        /// `EINVAL`.
+        /// The soft limit is in force, and the hard one is its ceiling. Raising a hard
+        /// limit needs `CAP_SYS_RESOURCE`; otherwise the error is `EPERM`. A soft limit
+        /// above the hard one is `EINVAL`.
         ///
         /// # Examples
         ///
@@ -41,9 +41,9 @@ setters! {
     /// [`rlimit`](Self::rlimit) of [`Resource::Cpu`], rounded up to whole seconds, at
     /// least one.
     cpu_time(limit: Duration) {
-        /// Then it gets SIGXCPU, which ends it by default, and SIGKILL one second later if
-        /// it goes on. Waiting does not count. A process that it starts has as much again.
-        /// A limit above 272 years counts as 272 years.
+        /// At the limit it gets SIGXCPU, which ends it by default, and SIGKILL one
+        /// second later if it goes on. Waiting does not count. A process that it starts
+        /// has as much again. A limit above 272 years counts as 272 years.
         ///
         /// # Examples
         ///
@@ -64,12 +64,12 @@ setters! {
         /// ```
     }
 
-    /// Sets the nice value, `setpriority(2)`: absolute, from −20, the first, to 19, the
-    /// last; a value beyond counts as the nearest of them.
+    /// Sets the nice value, `setpriority(2)`. It is absolute, from −20, the first, to
+    /// 19, the last; a value beyond counts as the nearest of them.
     nice(nice: i32) {
-        /// Lowering it needs `CAP_SYS_NICE` or a limit [`Resource::Nice`]; else `EACCES`.
-        /// Where the kernel groups processes by session (`sched(7)`, autogroup), it counts
-        /// within the session only.
+        /// Lowering it needs `CAP_SYS_NICE` or a limit [`Resource::Nice`]; otherwise
+        /// the error is `EACCES`. Where the kernel groups processes by session
+        /// (`sched(7)`, autogroup), the value counts within the session only.
         ///
         /// # Examples
         ///
@@ -90,9 +90,9 @@ setters! {
     /// Says whose disk requests go first, `ioprio_set(2)`. By default that follows from
     /// the nice value.
     io_priority(priority: IoPriority) {
-        /// It counts with schedulers that know priorities (BFQ).
-        /// [`IoPriority::RealTime`] needs `CAP_SYS_NICE` or `CAP_SYS_ADMIN`; else
-        /// `EPERM`. A number above 7 is `EINVAL`.
+        /// It counts with I/O schedulers that know priorities (BFQ).
+        /// [`IoPriority::RealTime`] needs `CAP_SYS_NICE` or `CAP_SYS_ADMIN`; otherwise
+        /// the error is `EPERM`. A number above 7 is `EINVAL`.
         ///
         /// # Examples
         ///
@@ -139,13 +139,15 @@ setters! {
         /// ```
     }
 
-    /// Says how CPU time is given, `sched_setscheduler(2)`; the nice value stays.
+    /// Says how the new process is given CPU time, `sched_setscheduler(2)`; the nice
+    /// value stays.
     scheduler(scheduler: Scheduler) {
         /// [`Scheduler::Fifo`], [`Scheduler::RoundRobin`] and the way back from
-        /// [`Scheduler::Idle`] need `CAP_SYS_NICE` or a limit [`Resource::Rtprio`]; else
-        /// `EPERM`. A priority outside of 1 to 99 is `EINVAL`. The worker's threads and the
-        /// processes that it starts have it, too. A real-time worker that never waits can
-        /// stop a machine: [`Resource::Rttime`] limits it.
+        /// [`Scheduler::Idle`] need `CAP_SYS_NICE` or a limit [`Resource::Rtprio`];
+        /// otherwise the error is `EPERM`. A priority outside 1 to 99 is `EINVAL`. The
+        /// worker's threads and the processes that it starts get the same scheduler. A
+        /// real-time worker that never waits can stop a machine: [`Resource::Rttime`]
+        /// limits it.
         ///
         /// # Examples
         ///
@@ -165,12 +167,14 @@ setters! {
         /// ```
     }
 
-    /// Says who is killed first when memory runs out: from −1000, never, to 1000, first
-    /// of all; written to `/proc/self/oom_score_adj`, `proc_pid_oom_score_adj(5)`.
+    /// Says how early the new process is killed when memory runs out: from −1000,
+    /// never, to 1000, first of all. The value is written to
+    /// `/proc/self/oom_score_adj`, `proc_pid_oom_score_adj(5)`.
     oom_score_adj(value: i32) {
-        /// A value below the template's needs `CAP_SYS_RESOURCE`; else `EACCES`, as for any
-        /// value when the template is not [dumpable](Self::dumpable). A value beyond 1000 is
-        /// `EINVAL`. Without /proc it is `ENOENT`.
+        /// A value below the template's needs `CAP_SYS_RESOURCE`; otherwise the error
+        /// is `EACCES`, as it is for any value when the template is not
+        /// [dumpable](Self::dumpable). A value beyond 1000 is `EINVAL`. Without /proc
+        /// the error is `ENOENT`.
         ///
         /// # Examples
         ///

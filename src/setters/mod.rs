@@ -1,11 +1,11 @@
-//! The methods that say what a new process is made of: of `Process` and of `Command`,
-//! from one list for each topic. What one records is the method of `Settings` of that
-//! name.
+//! The methods of `Process` and of `Command` that say what a new process is made of,
+//! from one list for each topic. Each records its setting by the method of `Settings`
+//! that has the same name.
 
 use crate::Process;
 
-/// Makes a list to methods of `Process` and of `Command`. What stands above a name is
-/// in the docs of both, what stands in braces behind it is in those of `Process`.
+/// Makes methods of `Process` and of `Command` from a list. The docs above a name are
+/// for both; those in braces after it are for `Process` only.
 macro_rules! setters {
     (
         $(#![$heading:meta])+
@@ -53,10 +53,10 @@ mod stdio;
 
 /// # What a process is made of
 ///
-/// Each of these methods records a setting. Settings are kept by
-/// [`fork`](Self::fork) and [`preload`](Self::preload), sent with the task, and
-/// applied in the worker; never in a template, so that a preload runs with the
-/// template's own environment, directory and rights.
+/// Each of these methods records a setting. Settings are kept by [`fork`](Self::fork)
+/// and [`preload`](Self::preload), sent with the task, and applied in the worker. They
+/// are never applied in a template: a preload runs with the template's own environment,
+/// directory and rights.
 ///
 /// Whatever the order of the calls, they are applied in this one: cgroup ·
 /// standard streams · OOM score, nice, I/O priority, CPU affinity, scheduler ·
@@ -64,8 +64,8 @@ mod stdio;
 /// group, user, capabilities, dumpable, no-new-privileges · directory, umask ·
 /// environment · title, thread name · hooks of the program · confinement.
 ///
-/// The first that fails is the error of [`run`](Self::run)
-/// ([`is_setting`](crate::Error::is_setting)): it names the setting, its value
-/// and the errno. Then no code of the entry has run, and nothing is left.
-// Without a method: its docs stand in front of those of the lists.
+/// The first setting that fails is the error of [`run`](Self::run)
+/// ([`is_setting`](crate::Error::is_setting)), which names the setting, its value and
+/// the errno. Then no code of the entry has run, and nothing is left behind.
+// This block has no method: its docs stand in front of those of the lists.
 impl<S> Process<S> {}

@@ -12,11 +12,12 @@ setters! {
     //! is in the group and the session that the program has now.)
 
     /// Puts the new process into a process group, as
-    /// [`std`](std::os::unix::process::CommandExt::process_group): 0 is a new one, which
-    /// it leads.
+    /// [`std`](std::os::unix::process::CommandExt::process_group) does: 0 is a new
+    /// group, which the process leads.
     process_group(pgroup: i32) {
-        /// With a group of its own, Ctrl-C at the program's terminal does not reach it, and
-        /// [`Worker::kill_tree`](crate::Worker::kill_tree) kills the group.
+        /// If it has a group of its own, Ctrl-C at the program's terminal does not
+        /// reach it, and [`Worker::kill_tree`](crate::Worker::kill_tree) kills the
+        /// group.
         ///
         /// # Examples
         ///
@@ -80,15 +81,15 @@ setters! {
     cgroup(cgroup: impl Into<Cgroup>) {
         /// You may call it several times, for the hierarchies of version 1.
         ///
-        /// The cgroup is the program's to make, to limit and to remove; the
-        /// directory is opened here, once for all forks.
-        /// [`Worker::kill_tree`](crate::Worker::kill_tree) kills **everything** in
-        /// a cgroup of version 2: give each worker its own.
+        /// Your program has to make, limit and remove the cgroup; the directory is
+        /// opened by this call, once for all forks.
+        /// [`Worker::kill_tree`](crate::Worker::kill_tree) kills **everything** in a
+        /// cgroup of version 2: give each worker its own.
         ///
         /// # Errors
         ///
-        /// Of [`run`](Self::run): there is no such cgroup; the program may not put
-        /// processes there; it has cgroups below it (version 2).
+        /// [`run`](Self::run) fails if there is no such cgroup, if the program may not
+        /// put processes there, or if the cgroup has others below it (version 2).
         ///
         /// # Examples
         ///
@@ -126,11 +127,11 @@ setters! {
     }
 
     /// Changes the root directory (`chroot`), and the working directory to the new `/`
-    /// unless [`current_dir`](Self::current_dir) says another.
+    /// unless [`current_dir`](Self::current_dir) sets another.
     chroot(path: impl AsRef<Path>) {
-        /// Needs `CAP_SYS_CHROOT`, as in a user namespace. It does not confine a worker that
-    /// keeps this capability; [`pivot_root`](Self::pivot_root) does. The last of the two
-    /// that you call counts.
+        /// Needs `CAP_SYS_CHROOT`, which a worker has in a user namespace. It does not
+        /// confine a worker that keeps this capability; [`pivot_root`](Self::pivot_root)
+        /// does. The last of the two that you call counts.
         ///
         /// # Examples
         ///
@@ -154,8 +155,8 @@ setters! {
         /// ```
     }
 
-    /// Makes a directory the root of the new mount namespace, of which nothing else is
-    /// left (`pivot_root`), and `/` the working directory.
+    /// Makes a directory the root of the new mount namespace, in which nothing else is
+    /// left (`pivot_root`), and makes `/` the working directory.
     pivot_root(new_root: impl AsRef<Path>) {
         /// Needs [`Namespaces::mount`]. The directory need not be a mount point. An example
         /// is at [`chroot`](Self::chroot).

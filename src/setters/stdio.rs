@@ -5,16 +5,16 @@ use crate::settings::stdio::Stdio;
 setters! {
     //! # Standard streams
     //!
-    //! By default a worker has those that the program has when it is told what to
-    //! run, as the children of `std::process::Command` do. A stream that the program
-    //! has closed is `/dev/null`. A template has `/dev/null` at all three; a
-    //! [preload](crate::preload) has the program's while it runs.
+    //! By default a worker has the streams that the program has when it tells the
+    //! worker what to run, as the children of `std::process::Command` do. A stream that
+    //! the program has closed is `/dev/null`. A template has `/dev/null` at all three;
+    //! a [preload](crate::preload) has the program's streams while it runs.
 
     /// Sets what the new process reads at 0: [`Stdio::null`], [`Stdio::piped`], or a
     /// descriptor.
     stdin(stdin: impl Into<Stdio>) {
-        /// With a pipe, [`Worker::take_stdin`](crate::Worker::take_stdin) has the other
-        /// end.
+        /// With a pipe, [`Worker::take_stdin`](crate::Worker::take_stdin) gives you the
+        /// other end.
         ///
         /// # Examples
         ///
@@ -32,11 +32,11 @@ setters! {
         /// ```
     }
 
-    /// Sets what the new process writes to at 1, as [`stdin`](Self::stdin).
+    /// Sets what the new process writes to at 1, as [`stdin`](Self::stdin) does for 0.
     stdout(stdout: impl Into<Stdio>) {
         /// Rust's and C's buffers are flushed before the result is sent.
     }
 
-    /// Sets what the new process writes to at 2, as [`stdin`](Self::stdin).
+    /// Sets what the new process writes to at 2, as [`stdin`](Self::stdin) does for 0.
     stderr(stderr: impl Into<Stdio>);
 }

@@ -29,14 +29,14 @@ type Show = fn(&Setting) -> io::Result<String>;
 macro_rules! functions {
     ($($what:ident $name:literal $is_plain:literal $apply:path $(, $show:path)?;)+) => {
         impl What {
-            /// What applies it.
+            /// Gives what applies it.
             fn apply(self) -> Apply {
                 match self {
                     $(Self::$what => $apply,)+
                 }
             }
 
-            /// What shows its values.
+            /// Gives what shows its values.
             fn show(self) -> Show {
                 match self {
                     $($(Self::$what => $show,)?)+
@@ -50,26 +50,27 @@ macro_rules! functions {
 table!(functions);
 
 impl Settings {
-    /// Applies those that come before the hooks, in their order. Allocates nothing
-    /// for those that are plain, unless one fails.
+    /// Applies the settings that come before the hooks, in their order. Allocates
+    /// nothing for plain ones, unless one fails.
     pub(crate) fn apply(&self) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        // Asked for while this process still ends with it: it may have ended by the
-        // time that all is applied.
+        // The parent is asked for while this process still ends with it: it may have
+        // ended by the time that everything is applied.
         let mut parent = fork::parent();
         for setting in self.iter().filter(|it| it.what < What::Confine) {
             setting.apply(self)?;
             if setting.what == What::Namespaces {
-                // It may be another process that is inside, with another parent.
+                // This may now be another process, which is inside and has another
+                // parent.
                 parent = fork::parent();
             }
         }
         detached::stay_attached(self, parent)
     }
 
-    /// Applies what comes after the hooks, and last of all.
+    /// Applies what comes after the hooks, last of all.
     pub(crate) fn apply_last(&self) -> Result<()> {
         self.of(What::Confine)
             .try_for_each(|setting| setting.apply(self))
@@ -97,7 +98,7 @@ impl Setting {
     }
 }
 
-/// Its name, and its value unless that may be secret or long.
+/// Shows its name, and its value unless that may be secret or long.
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}", self.what.name())?;
@@ -108,7 +109,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// The numbers, then the texts.
+/// Shows the numbers, then the texts.
 fn show_values(setting: &Setting) -> io::Result<String> {
     let numbers = setting.numbers.iter().map(ToString::to_string);
     let texts = setting.texts.iter().map(|text| quoted(text));

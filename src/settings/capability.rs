@@ -4,10 +4,10 @@ use std::fmt;
 
 macro_rules! capabilities {
     ($($(#[$doc:meta])+ $variant:ident = $number:literal, $name:literal;)+) => {
-        /// One of the rights that root's are made of, `capabilities(7)`, for
+        /// One of the rights that make up root's, `capabilities(7)`, for
         /// [`Process::capabilities`](crate::Process::capabilities).
         ///
-        /// Its number is that of the kernel; it is shown by the kernel's name.
+        /// Its number is the kernel's, and it is shown by the kernel's name.
         ///
         /// # Examples
         ///
@@ -79,10 +79,10 @@ capabilities! {
     SysChroot = 18, "CAP_SYS_CHROOT";
     /// To look into and trace any process.
     SysPtrace = 19, "CAP_SYS_PTRACE";
-    /// To switch process accounting.
+    /// To switch process accounting on and off.
     SysPacct = 20, "CAP_SYS_PACCT";
-    /// Mounts, namespaces, and whatever else has no capability of its own:
-    /// nearly root.
+    /// To mount, to make namespaces, and to do whatever else has no capability of its
+    /// own: nearly root.
     SysAdmin = 21, "CAP_SYS_ADMIN";
     /// To reboot, and to load another kernel.
     SysBoot = 22, "CAP_SYS_BOOT";

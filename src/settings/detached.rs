@@ -18,7 +18,7 @@ impl Settings {
     }
 }
 
-/// Nothing: [`stay_attached`] looks for it.
+/// Does nothing: [`stay_attached`] looks for the setting.
 pub(super) fn apply(_: &Setting, _: &Settings) -> io::Result<()> {
     Ok(())
 }

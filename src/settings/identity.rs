@@ -1,4 +1,4 @@
-//! Who a process is and what it may: user, groups, capabilities.
+//! Who a process is and what it may do: user, groups, capabilities.
 
 use std::io;
 
@@ -42,7 +42,7 @@ impl Settings {
     }
 }
 
-/// Its bit in the kernel's sets.
+/// Gives its bit in the kernel's sets.
 fn bit(capability: Capability) -> i64 {
     1 << (capability as u8)
 }
@@ -52,7 +52,7 @@ pub(super) fn groups(setting: &Setting, _: &Settings) -> io::Result<()> {
     Ok(setgroups(&groups)?)
 }
 
-/// An id of all ones means "leave it as it is" to the kernel.
+/// Reads an id. One of all ones is refused: to the kernel it means "leave it as it is".
 fn id(setting: &Setting) -> io::Result<u32> {
     match setting.one()? {
         u32::MAX => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no id")),
@@ -65,8 +65,8 @@ pub(super) fn gid(setting: &Setting, _: &Settings) -> io::Result<()> {
     Ok(setresgid(gid, gid, gid)?)
 }
 
-/// Without groups of its own, a process that root gives away loses root's, as
-/// std's `Command` does it.
+/// Sets the user. If no groups are set, a process that root gives away loses root's
+/// groups, as with std's `Command`.
 pub(super) fn uid(setting: &Setting, all: &Settings) -> io::Result<()> {
     if Uid::current().is_root() && !all.has(What::Groups) {
         setgroups(&[])?;

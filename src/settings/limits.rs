@@ -13,19 +13,19 @@ use crate::sys::limits;
 /// Whose disk requests go first, `ioprio_set(2)`, for
 /// [`Process::io_priority`](crate::Process::io_priority).
 ///
-/// The number is from 0, the first, to 7, the last.
+/// The number goes from 0, the first, to 7, the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IoPriority {
-    /// Before everyone else. For `CAP_SYS_NICE` or `CAP_SYS_ADMIN`.
+    /// Before all other processes. It needs `CAP_SYS_NICE` or `CAP_SYS_ADMIN`.
     RealTime(u8),
-    /// As others; 4 is what a nice value of 0 gives.
+    /// Like other processes; a nice value of 0 gives 4.
     BestEffort(u8),
-    /// When nobody else has requests.
+    /// Only when no other process has requests.
     Idle,
 }
 
 impl IoPriority {
-    /// The kernel's class, and the priority within.
+    /// Gives the kernel's class, and the priority within it.
     fn numbers(self) -> (u8, u8) {
         match self {
             Self::RealTime(level) => (1, level),
@@ -47,24 +47,24 @@ impl IoPriority {
 /// How CPU time is given, `sched(7)`, for
 /// [`Process::scheduler`](crate::Process::scheduler).
 ///
-/// The number is the real-time priority, from 1, the last, to 99, the first.
+/// The number is the real-time priority, and goes from 1, the last, to 99, the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheduler {
     /// In turn, by nice value: the default.
     Other,
-    /// As `Other`, taken for one that computes and never waits.
+    /// As `Other`, but the process is taken for one that computes and never waits.
     Batch,
-    /// When nobody else wants the CPU.
+    /// Only when no other process wants the CPU.
     Idle,
-    /// Real time: before all others, until it waits.
+    /// Real time: the process runs before all others, until it waits.
     Fifo(u32),
-    /// Real time: as `Fifo`, in turn with others of its priority.
+    /// Real time: as `Fifo`, but in turn with others of its priority.
     RoundRobin(u32),
 }
 
 impl Scheduler {
-    /// The kernel's policy, and the priority.
+    /// Gives the kernel's policy, and the priority.
     fn numbers(self) -> (i32, u32) {
         match self {
             Self::Other => (libc::SCHED_OTHER, 0),
@@ -127,7 +127,7 @@ impl Settings {
     }
 }
 
-/// What is limited, and the two limits.
+/// Reads what is limited, and the two limits.
 fn limit(setting: &Setting) -> io::Result<(Resource, u64, u64)> {
     let [number, soft, hard] = setting.numbers[..] else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -165,8 +165,8 @@ pub(super) fn show_io_priority(setting: &Setting) -> io::Result<String> {
     Ok(format!("{:?}", IoPriority::of(setting)?))
 }
 
-/// `EINVAL` if none of these exists and is allowed, or one is beyond what a set can
-/// have, 1024.
+/// Fails with `EINVAL` if none of these CPUs exists and is allowed, or if one is beyond
+/// what a set can have, 1024.
 pub(super) fn affinity(setting: &Setting, _: &Settings) -> io::Result<()> {
     let mut set = CpuSet::new();
     for cpu in setting.all()? {
@@ -177,7 +177,7 @@ pub(super) fn affinity(setting: &Setting, _: &Settings) -> io::Result<()> {
 
 pub(super) fn scheduler(setting: &Setting, _: &Settings) -> io::Result<()> {
     let (policy, priority) = Scheduler::of(setting)?.numbers();
-    // The kernel's is signed, and refuses what is out of its range.
+    // The kernel's number is signed, and the kernel refuses what is out of its range.
     limits::scheduler(policy, priority.cast_signed())
 }
 

@@ -3,12 +3,12 @@
 //! The methods of [`Process`](crate::Process#what-a-process-is-made-of) and of
 //! [`Command`](crate::Command) take them.
 
-// A `Setting` is a `What` with its values; all of a process are its `Settings`: they
-// are recorded in the program, sent with the task, applied in the new process. The
-// table of all kinds, with their order, stands in `what`. The file of each topic has
-// the methods that record, and the functions that apply: `stdio`, `variables`,
-// `surroundings`, `place`, `namespaces`, `limits`, `identity`, `detached`, `confine`.
-// `apply` is what goes through them in the new process.
+// A `Setting` is a `What` with its values, and all settings of a process are its
+// `Settings`. They are recorded in the program, sent with the task, and applied in the
+// new process. The table of all kinds, with their order, is in `what`. Each topic has a
+// file with the methods that record its settings and the functions that apply them:
+// `stdio`, `variables`, `surroundings`, `place`, `namespaces`, `limits`, `identity`,
+// `detached`, `confine`. `apply` goes through them in the new process.
 
 mod apply;
 mod capability;

@@ -12,8 +12,8 @@ use crate::sys::{fork, keeper, namespace};
 /// [`Process::namespaces`](crate::Process::namespaces). The others are those of
 /// its template.
 ///
-/// New namespaces need `CAP_SYS_ADMIN`, or a [user](Self::user) namespace with
-/// them: it is entered first, and inside it the worker has all capabilities.
+/// New namespaces need `CAP_SYS_ADMIN`, or a [user](Self::user) namespace beside them:
+/// that is entered first, and inside it the worker has all capabilities.
 ///
 /// # Examples
 ///
@@ -54,7 +54,7 @@ const NAMES: [(i32, &str); 6] = [
 ];
 
 impl Namespaces {
-    /// Begins with none that is new.
+    /// Begins without any new namespace.
     pub fn new() -> Self {
         Self::default()
     }
@@ -88,7 +88,7 @@ impl Namespaces {
     }
 
     /// Adds a mount namespace. All mounts in it become private: what is mounted inside
-    /// is not seen outside, nor the other way.
+    /// is not seen outside, nor the other way round.
     pub fn mount(self) -> Self {
         self.with(libc::CLONE_NEWNS)
     }
@@ -101,23 +101,24 @@ impl Namespaces {
     /// outside, which passes signals on and ends as the worker does. The keeper
     /// is the process whose id, pidfd and exit the program knows. So:
     ///
-    /// - SIGSTOP stops the keeper, not the worker; any other signal that is
-    ///   sent reaches the worker, without a sender's id. One that is sent to
-    ///   the process group of the program may reach it twice.
-    /// - A worker killed by a signal that dumps core dumps its own; the exit
-    ///   does not say so ([`core_dumped`](std::os::unix::process::ExitStatusExt::core_dumped)).
+    /// - SIGSTOP stops the keeper, not the worker; any other signal that is sent
+    ///   reaches the worker, without the sender's id. A signal to the process group of
+    ///   the program may reach it twice.
+    /// - A worker that is killed by a signal that dumps core writes its own core; the
+    ///   exit does not say so
+    ///   ([`core_dumped`](std::os::unix::process::ExitStatusExt::core_dumped)).
     ///
-    /// - SIGKILL for any of the three ends all; so does the program's end, unless
-    ///   the worker is [detached](crate::Worker::detach): then its keeper is,
-    ///   and with it all that is inside.
+    /// - SIGKILL for any of the three ends everything. So does the program's end,
+    ///   unless the worker is [detached](crate::Worker::detach): then its keeper is
+    ///   detached, and with it everything inside.
     ///
     /// /proc shows the outer ids until [`proc`](Self::proc) mounts another.
     pub fn pid(self) -> Self {
         self.with(libc::CLONE_NEWPID)
     }
 
-    /// Mounts a /proc of the new PID namespace, at this path: `/proc`, or the
-    /// `proc` of a root to be. Needs [`mount`](Self::mount) and
+    /// Mounts a /proc of the new PID namespace, at this path: `/proc`, or the `proc`
+    /// directory of what will be the root. Needs [`mount`](Self::mount) and
     /// [`pid`](Self::pid).
     pub fn proc(mut self, at: impl AsRef<Path>) -> Self {
         self.proc = Some(at.as_ref().as_os_str().as_bytes().to_owned());
@@ -130,12 +131,12 @@ impl Namespaces {
         self.with(libc::CLONE_NEWNET)
     }
 
-    /// Adds an IPC namespace: System V objects and POSIX message queues.
+    /// Adds an IPC namespace, for System V objects and POSIX message queues.
     pub fn ipc(self) -> Self {
         self.with(libc::CLONE_NEWIPC)
     }
 
-    /// Adds a UTS namespace: host name and domain name.
+    /// Adds a UTS namespace, for host name and domain name.
     pub fn uts(self) -> Self {
         self.with(libc::CLONE_NEWUTS)
     }
@@ -145,14 +146,14 @@ impl Namespaces {
         self.with(libc::CLONE_NEWCGROUP)
     }
 
-    /// Adds a time namespace (Linux 5.6): its clocks `CLOCK_MONOTONIC` and
-    /// `CLOCK_BOOTTIME` are so many seconds ahead of those outside.
+    /// Adds a time namespace (Linux 5.6), in which the clocks `CLOCK_MONOTONIC` and
+    /// `CLOCK_BOOTTIME` are this many seconds ahead of those outside.
     pub fn time(mut self, monotonic: i64, boottime: i64) -> Self {
         self.time = Some((monotonic, boottime));
         self
     }
 
-    /// What is asked for among all settings.
+    /// Gives the namespaces that the settings ask for.
     pub(crate) fn of(all: &Settings) -> io::Result<Self> {
         match all.of(What::Namespaces).next() {
             Some(setting) => Self::decode(setting).ok_or_else(|| io::ErrorKind::InvalidData.into()),
@@ -160,7 +161,7 @@ impl Namespaces {
         }
     }
 
-    /// One text for each, so that an error names them.
+    /// Records a text for each, so that an error names them.
     fn encode(&self) -> Setting {
         let mut setting = Setting::new(What::Namespaces);
         if let Some(map) = &self.user {
@@ -187,7 +188,8 @@ impl Namespaces {
         }
     }
 
-    /// What [`encode`](Self::encode) has made; `None` when it is something else.
+    /// Reads what [`encode`](Self::encode) has made; gives `None` if it is something
+    /// else.
     fn decode(setting: &Setting) -> Option<Self> {
         let mut new = Self::default();
         for text in &setting.texts {
@@ -227,7 +229,8 @@ impl Settings {
     }
 }
 
-/// With a PID namespace this returns in another process, which is inside.
+/// Enters the namespaces. With a PID namespace this returns in another process, which
+/// is inside.
 pub(super) fn enter(_: &Setting, all: &Settings) -> io::Result<()> {
     let new = Namespaces::of(all)?;
     let own_proc = new.has(libc::CLONE_NEWPID) && new.has(libc::CLONE_NEWNS);

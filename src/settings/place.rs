@@ -15,8 +15,8 @@ use super::{Setting, Settings, What, namespaces::Namespaces};
 use crate::sys::place;
 
 /// A cgroup, for [`Process::cgroup`](crate::Process::cgroup): the path of its
-/// directory, or a descriptor of it (`O_PATH` is enough), which works where no
-/// path leads there.
+/// directory, or a descriptor of that (`O_PATH` is enough), which works where no path
+/// leads there.
 ///
 /// # Examples
 ///
@@ -81,7 +81,7 @@ impl Settings {
         });
     }
 
-    /// Those that could be opened.
+    /// Gives the cgroups that could be opened.
     pub(crate) fn cgroups(&self) -> impl Iterator<Item = &Arc<OwnedFd>> {
         self.of(What::Cgroup).flat_map(|cgroup| &cgroup.fds)
     }
@@ -94,7 +94,7 @@ impl Settings {
         self.put(Setting::new(What::ProcessGroup).number(pgroup));
     }
 
-    /// Whether the process leads a process group.
+    /// Tells whether the process leads a process group.
     pub(crate) fn is_leader(&self) -> bool {
         let mut groups = self.of(What::ProcessGroup);
         self.has(What::Session) || groups.any(|group| group.numbers == [0])
@@ -122,7 +122,7 @@ pub(super) fn cgroup(setting: &Setting, _: &Settings) -> io::Result<()> {
     if let Some(dir) = setting.fds.first() {
         return place::join_cgroup(dir);
     }
-    // The program could not open it: here it is seen why.
+    // The program could not open it: trying again here shows why.
     let path = setting.texts.concat();
     place::join_cgroup(&place::open_dir(OsStr::from_bytes(&path).as_ref())?)
 }
@@ -157,7 +157,7 @@ pub(super) fn root(setting: &Setting, all: &Settings) -> io::Result<()> {
             Ok(chdir("/")?)
         }
         [how, path] if how == PIVOT.as_bytes() => {
-            // In a shared one the program's own root would go.
+            // In a shared namespace the program's own root would go.
             if !Namespaces::of(all)?.has(libc::CLONE_NEWNS) {
                 let text = "it needs a mount namespace: ask for \
                             `namespaces(Namespaces::new().mount())`, too";

@@ -12,8 +12,8 @@ use crate::{
     parcel::{Decoder, Encoder},
 };
 
-/// One setting and its values. What they mean is between the two functions of its
-/// topic, the one that records it and the one that applies it.
+/// One setting and its values. What they mean is known to two functions of its topic,
+/// the one that records it and the one that applies it.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(super) what: What,
@@ -47,7 +47,7 @@ impl Setting {
         self
     }
 
-    /// The only number, as what it was. Allocates nothing.
+    /// Gives the only number, as the type that it was. Allocates nothing.
     pub(super) fn one<T: TryFrom<i64>>(&self) -> io::Result<T> {
         match self.numbers[..] {
             [number] => T::try_from(number).map_err(|_| io::ErrorKind::InvalidInput.into()),
@@ -55,14 +55,14 @@ impl Setting {
         }
     }
 
-    /// All numbers, as what they were.
+    /// Gives all numbers, as the type that they were.
     pub(super) fn all<T: TryFrom<i64>>(&self) -> io::Result<Vec<T>> {
         let all: Result<_, _> = self.numbers.iter().copied().map(T::try_from).collect();
         all.map_err(|_| io::ErrorKind::InvalidInput.into())
     }
 }
 
-/// A text as in a program's source.
+/// Quotes a text as in a program's source.
 pub(super) fn quoted(text: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(text))
 }
@@ -91,7 +91,7 @@ impl Settings {
         self.0.push(setting);
     }
 
-    /// As if nothing of this kind had been recorded.
+    /// Removes all of this kind, as if none had been recorded.
     pub(super) fn remove(&mut self, what: What) {
         self.0.retain(|setting| setting.what != what);
     }
@@ -106,12 +106,12 @@ impl Settings {
         self.0.is_empty()
     }
 
-    /// Whether there is one of this kind.
+    /// Tells whether there is one of this kind.
     pub(crate) fn has(&self, what: What) -> bool {
         self.of(what).next().is_some()
     }
 
-    /// Those of one kind, in the order recorded.
+    /// Gives those of one kind, in the order in which they were recorded.
     pub(super) fn of(&self, what: What) -> impl Iterator<Item = &Setting> {
         self.iter().filter(move |setting| setting.what == what)
     }
@@ -124,12 +124,12 @@ impl Settings {
         self.0.iter_mut()
     }
 
-    /// Whether a launch can carry all of them.
+    /// Tells whether a launch can carry all of them.
     pub(crate) fn are_plain(&self) -> bool {
         self.iter().all(|setting| setting.what.is_plain())
     }
 
-    /// In the order in which they are applied.
+    /// Sorts them into the order in which they are applied.
     pub(crate) fn sorted(mut self) -> Self {
         self.0.sort_by_key(|setting| setting.what);
         self
@@ -147,7 +147,7 @@ impl Settings {
         out.push_byte(0);
     }
 
-    /// The descriptors, in the order in which they are taken out.
+    /// Gives the descriptors, in the order in which they are taken out.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let all = self.0.iter().flat_map(|setting| &setting.fds);
         all.map(|fd| fd.as_fd())
@@ -172,7 +172,7 @@ impl Settings {
     }
 }
 
-/// Each element, and a byte in front of it; then a zero.
+/// Puts each element with a byte in front of it, and a zero at the end.
 fn push_list(out: &mut Encoder, list: impl Iterator<Item = impl AsRef<[u8]>>) {
     for element in list {
         out.push_byte(1);

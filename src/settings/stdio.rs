@@ -14,10 +14,10 @@ use crate::{
     sys::fd,
 };
 
-/// What a standard stream of a worker is, for
-/// [`Process::stdin`](crate::Process::stdin) and its like.
+/// What a standard stream of a worker is, for [`Process::stdin`](crate::Process::stdin)
+/// and the like.
 ///
-/// (Not `std::process::Stdio`, which cannot be looked into.)
+/// (`std::process::Stdio` would not do, because it cannot be looked into.)
 ///
 /// # Examples
 ///
@@ -67,8 +67,8 @@ impl Stdio {
     }
 }
 
-/// Gives any descriptor: a file, a socket, the end of another worker's pipe. It is
-/// kept open in the program as long as the process's handle and its forks.
+/// Gives any descriptor: a file, a socket, the end of another worker's pipe. It is kept
+/// open in the program as long as the handles of the process and of its forks live.
 impl From<OwnedFd> for Stdio {
     fn from(fd: OwnedFd) -> Self {
         Self(Stream::Fd(Arc::new(fd)))
@@ -130,7 +130,7 @@ impl Settings {
         });
     }
 
-    /// Whether a stream is what the program has.
+    /// Tells whether a stream is what the program has.
     pub(crate) fn inherits(&self, stream: What) -> bool {
         self.of(stream).all(|setting| setting.numbers == [INHERIT])
     }
@@ -145,8 +145,8 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Makes the pipes that the settings ask for, and puts the worker's ends
-    /// there in their place.
+    /// Makes the pipes that the settings ask for, and puts the worker's ends into the
+    /// settings in their place.
     pub(crate) fn make(settings: &mut Settings) -> Result<Self> {
         let mut ends = Self::default();
         for setting in settings.iter_mut() {
@@ -214,7 +214,7 @@ mod tests {
         settings.stdin(Stdio::piped());
         settings.stdout(Stdio::null());
         settings.stderr(Stdio::piped());
-        // The same number, and no stream.
+        // It has the same number, and is no stream.
         settings.umask(1);
         let mut ends = Ends::make(&mut settings).unwrap();
         assert!(ends.stdout.is_none());

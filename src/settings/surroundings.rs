@@ -23,14 +23,14 @@ impl Settings {
         self.put(Setting::new(What::CurrentDir).text(dir));
     }
 
-    /// Whether the directory depends on where the process begins. With a new root, a
-    /// path is one inside of it.
+    /// Tells whether the directory depends on where the process begins. With a new root
+    /// it does not: a path is one inside the root.
     pub(crate) fn is_dir_relative(&self) -> bool {
         let is_absolute = |dir: &Setting| dir.texts.concat().starts_with(b"/");
         !self.has(What::Root) && !self.of(What::CurrentDir).any(is_absolute)
     }
 
-    /// Begins in this directory; a path is one of it.
+    /// Makes the process begin in this directory, from which a relative path starts.
     pub(crate) fn begin_in(&mut self, here: OwnedFd) {
         let dir = self.take(What::CurrentDir);
         let dir = dir.unwrap_or_else(|| Setting::new(What::CurrentDir));
@@ -59,7 +59,7 @@ pub(super) fn current_dir(setting: &Setting, _: &Settings) -> io::Result<()> {
     path.map_or(Ok(()), |path| Ok(chdir(OsStr::from_bytes(path))?))
 }
 
-/// Where this process may not search that directory it may be there already.
+/// Enters a directory. A process that may not search it may be there already.
 fn enter(dir: &OwnedFd) -> io::Result<()> {
     match fchdir(dir) {
         Err(Errno::EACCES) if is_same(dir, &environment::own_dir()?)? => Ok(()),
@@ -82,7 +82,7 @@ pub(super) fn title(setting: &Setting, _: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-/// Cut to 15 bytes by the kernel.
+/// Sets the name, which the kernel cuts to 15 bytes.
 pub(super) fn thread_name(setting: &Setting, _: &Settings) -> io::Result<()> {
     let name = CString::new(setting.texts.concat())?;
     Ok(nix::sys::prctl::set_name(&name)?)

@@ -5,9 +5,8 @@ use crate::sys::{fork, namespace::Maps};
 /// Which users and groups exist in a user namespace, and who they are outside.
 /// All others are 65534 inside.
 ///
-/// A map of the worker's own ids may be made by anybody; other ids need
-/// `CAP_SETUID` and `CAP_SETGID`. Without these, no process inside can call
-/// `setgroups(2)`.
+/// Anybody may map the worker's own ids; other ids need `CAP_SETUID` and `CAP_SETGID`.
+/// Without these two, no process inside can call `setgroups(2)`.
 ///
 /// # Examples
 ///
@@ -58,20 +57,19 @@ impl UserMap {
         }
     }
 
-    /// Adds `count` users: `inside` and the following are `outside` and the
-    /// following.
+    /// Adds `count` users: those from `inside` on are those from `outside` on.
     pub fn uids(mut self, inside: u32, outside: u32, count: u32) -> Self {
         self.uids.push([inside, outside, count]);
         self
     }
 
-    /// Adds groups, as [`uids`](Self::uids).
+    /// Adds groups, as [`uids`](Self::uids) adds users.
     pub fn gids(mut self, inside: u32, outside: u32, count: u32) -> Self {
         self.gids.push([inside, outside, count]);
         self
     }
 
-    /// As the kernel wants them.
+    /// Gives the maps as the kernel wants them.
     pub(super) fn maps(&self) -> Maps {
         let (user, group) = fork::user_and_group();
         let lines = |own: u32, ranges: &[[u32; 3]]| {

@@ -10,9 +10,10 @@ use std::{
 use super::{Setting, Settings, What, setting::quoted};
 use crate::sys::environment;
 
-/// The number of a change of the environment. Names, each with its value behind it.
+/// The number of a change of the environment. Names follow, each with its value behind
+/// it.
 const SET: i64 = 0;
-/// Names.
+/// Names follow.
 const REMOVE: i64 = 1;
 /// Nothing follows: all variables go.
 const CLEAR: i64 = 2;
@@ -43,8 +44,8 @@ impl Settings {
         self.put(Setting::new(What::Environment).number(CLEAR));
     }
 
-    /// Records what these variables become by the changes, in place of the changes;
-    /// where a name or a value cannot be, those stay, to say why.
+    /// Records what these variables become by the changes, in place of the changes. If
+    /// a name or a value is impossible, the changes stay, to say why.
     pub(crate) fn settle_variables(
         &mut self,
         variables: impl Iterator<Item = (OsString, OsString)>,
@@ -60,8 +61,8 @@ impl Settings {
         self.take(What::Variables)?.texts.into_iter().next()
     }
 
-    /// What these variables are after the changes; `None` where a name or a value
-    /// cannot be.
+    /// Gives what these variables are after the changes; `None` if a name or a value is
+    /// impossible.
     fn changed(&self, variables: impl Iterator<Item = (OsString, OsString)>) -> Option<Vec<u8>> {
         let mut block = Vec::with_capacity(4096);
         if !self.has(What::Environment) {
@@ -84,7 +85,7 @@ impl Settings {
                 _ => {
                     for pair in change.texts.chunks(2) {
                         let [key, value] = pair else { return None };
-                        // As setenv(3) has it.
+                        // These are the rules of setenv(3).
                         let is_name = !key.is_empty() && !key.contains(&b'=');
                         if !is_name || key.contains(&0) || value.contains(&0) {
                             return None;
@@ -108,7 +109,7 @@ fn push(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     block.push(0);
 }
 
-/// The names and values of settled variables.
+/// Gives the names and values of settled variables.
 fn pairs(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     block.split(|byte| *byte == 0).filter_map(|variable| {
         let at = variable.iter().position(|byte| *byte == b'=')?;
@@ -129,7 +130,7 @@ pub(super) fn change(setting: &Setting, _: &Settings) -> io::Result<()> {
     }
 }
 
-/// Values may be secret.
+/// Shows only the names, because values may be secret.
 pub(super) fn show_names(setting: &Setting) -> io::Result<String> {
     let names = setting.texts.iter().step_by(2).map(|name| quoted(name));
     Ok(names.collect::<Vec<_>>().join(", "))
@@ -144,7 +145,7 @@ pub(super) fn replace(setting: &Setting, _: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-/// The values may be secret, and the names are many.
+/// Shows nothing: the values may be secret, and the names are many.
 pub(super) fn show_nothing(_: &Setting) -> io::Result<String> {
     Ok(String::new())
 }
@@ -153,7 +154,7 @@ pub(super) fn show_nothing(_: &Setting) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    /// The variables `B=2` and `A=1=1` after these changes.
+    /// Gives the variables `B=2` and `A=1=1` after these changes.
     fn changed(change: impl FnOnce(&mut Settings)) -> Option<String> {
         let variables = [("B", "2"), ("A", "1=1")].map(|(key, value)| (key.into(), value.into()));
         let mut settings = Settings::default();

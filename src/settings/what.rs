@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorKind, Result};
 
 /// Gives every kind to a macro, a row each, in the order in which they are applied:
-/// what needs rights or paths of the template's first, then the rights are given up,
-/// then what only touches the process itself, and what forbids the most comes last.
+/// first what needs rights or paths of the template, then what gives the rights up,
+/// then what only touches the process itself, and last what forbids the most.
 ///
 /// A row has the kind, the name that an error calls it by (that of the method that
 /// records it), whether a launch can carry it (a few system calls on the process
@@ -64,14 +64,14 @@ macro_rules! kinds {
         impl What {
             pub(super) const ALL: &[Self] = &[$(Self::$what),+];
 
-            /// What an error calls it.
+            /// Gives the name that an error calls it by.
             pub(super) fn name(self) -> &'static str {
                 match self {
                     $(Self::$what => $name,)+
                 }
             }
 
-            /// Whether a launch can carry it.
+            /// Tells whether a launch can carry it.
             pub(super) fn is_plain(self) -> bool {
                 match self {
                     $(Self::$what => $is_plain,)+
@@ -115,12 +115,12 @@ mod tests {
         assert_eq!(names.len(), What::ALL.len());
     }
 
-    /// What would fail, or give away what is to be kept, the other way round.
+    /// The other way round these would fail, or give away what is to be kept.
     #[test]
     fn what_takes_away_comes_after_what_needs_it() {
         for order in [
             &[What::Cgroup, What::Namespaces][..],
-            // Rights of the template's are gone in a namespace of users.
+            // The template's rights are gone in a user namespace.
             &[What::OomScoreAdj, What::Nice, What::Namespaces],
             &[
                 What::IoPriority,
@@ -140,7 +140,7 @@ mod tests {
             ],
             // A change of the user takes it back.
             &[What::Uid, What::Dumpable],
-            // A path is one inside of the root, and for the new user.
+            // A path is one inside the root, and is looked up as the new user.
             &[What::Root, What::Uid, What::CurrentDir],
             &[What::Detached, What::Confine],
         ] {

@@ -10,18 +10,17 @@ use std::{io, mem, ptr};
 
 use super::check;
 
-/// A write beyond `RLIMIT_FSIZE` is an error, and no signal.
+/// Makes a write beyond `RLIMIT_FSIZE` an error instead of a signal.
 pub(crate) fn ignore_long_files() {
     // SAFETY: SIG_IGN runs no code.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// From here on `fstatat` and `statx` that a filter traps (`SECCOMP_RET_TRAP`)
-/// are answered as `fstat` where their path is empty, and by `EPERM` where it is
-/// not.
+/// Answers the calls of `fstatat` and `statx` that a filter traps (`SECCOMP_RET_TRAP`),
+/// from here on: as `fstat` when their path is empty, and by `EPERM` when it is not.
 ///
-/// glibc and std ask for a descriptor's status in these ways only, and a filter
-/// cannot see whether a path is empty.
+/// glibc and std ask for a descriptor's status only in these ways, and a filter cannot
+/// see whether a path is empty.
 pub(crate) fn answer_fstat() -> io::Result<()> {
     let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = on_trap;
     // SAFETY: sigaction is a C struct of integers and an optional function
@@ -54,7 +53,7 @@ const REGISTERS: ([libc::c_int; 6], libc::c_int) = (
 const REGISTERS: ([libc::c_int; 6], libc::c_int) = ([8, 0, 1, 2, 3, 4], 0);
 
 extern "C" fn on_trap(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    /// The signal is a filter's, not one that somebody sent.
+    /// The code of a signal that comes from a filter and was not sent by a process.
     const SYS_SECCOMP: libc::c_int = 1;
     // SAFETY: the kernel gives a handler with SA_SIGINFO a live siginfo.
     if unsafe { (*info).si_code } != SYS_SECCOMP {
@@ -71,14 +70,14 @@ extern "C" fn on_trap(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut 
     all[result.cast_unsigned() as usize] = answer(call) as _;
 }
 
-/// What the kernel would give: 0, or the errno as a negative number.
+/// Gives what the kernel would give: 0, or the errno as a negative number.
 fn answer([number, fd, path, third, _, fifth]: [usize; 6]) -> libc::c_long {
     let fault = libc::c_long::from(-libc::EFAULT);
     let path = ptr::with_exposed_provenance::<u8>(path);
     if path.is_null() {
         return fault;
     }
-    // SAFETY: whoever made the call had to give it a path that ends in NUL.
+    // SAFETY: the caller of the trapped call had to give it a path that ends in NUL.
     if unsafe { *path } != 0 {
         return (-libc::EPERM).into();
     }
@@ -95,7 +94,7 @@ fn answer([number, fd, path, third, _, fifth]: [usize; 6]) -> libc::c_long {
     }
     if is_statx {
         let place = ptr::with_exposed_provenance_mut::<libc::statx>(place);
-        // SAFETY: whoever made the call has given it room for this.
+        // SAFETY: the caller of the trapped call has given it room for this.
         unsafe { place.write(extended(&status)) };
     } else {
         let place = ptr::with_exposed_provenance_mut::<libc::stat>(place);
@@ -105,7 +104,8 @@ fn answer([number, fd, path, third, _, fifth]: [usize; 6]) -> libc::c_long {
     0
 }
 
-/// The system call: the C library's would be trapped once more.
+/// Makes the system call itself, because the C library's function would be trapped once
+/// more.
 fn fstat(fd: usize, status: &mut libc::stat) -> libc::c_long {
     // SAFETY: it has no conditions.
     let errno = unsafe { libc::__errno_location() };
@@ -120,7 +120,7 @@ fn fstat(fd: usize, status: &mut libc::stat) -> libc::c_long {
     if result < 0 { (-failed).into() } else { 0 }
 }
 
-/// A status in the form of `statx`, without what only that knows.
+/// Makes a status in the form of `statx`, without what only `statx` knows.
 fn extended(status: &libc::stat) -> libc::statx {
     let time = |seconds, nanoseconds| {
         // SAFETY: an all-zero time is one.

@@ -15,7 +15,7 @@ struct Counted;
 static COUNTED: Counted = Counted;
 
 fn note(size: usize) {
-    // A thread at its end has none.
+    // A thread at its end has no counter.
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
 }
 
@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counted {
     }
 }
 
-/// The most bytes that were asked for at once.
+/// Tells the most bytes that were asked for at once.
 pub(crate) fn largest<R>(act: impl FnOnce() -> R) -> (R, usize) {
     LARGEST.set(0);
     let result = act();

@@ -1,5 +1,5 @@
-//! What a process is surrounded by: variables, directory, signals. For a process with
-//! one thread.
+//! What surrounds a process: variables, directory, signals. Works in a process with one
+//! thread.
 
 use std::{
     ffi::{CStr, CString, c_char},
@@ -16,7 +16,7 @@ fn string(bytes: &[u8]) -> io::Result<CString> {
     Ok(CString::new(bytes)?)
 }
 
-/// `setenv(3)`. A name that is empty or has a `=` is refused.
+/// Calls `setenv(3)`. A name that is empty or has a `=` is refused.
 pub(crate) fn set(key: &[u8], value: &[u8]) -> io::Result<()> {
     let (key, value) = (string(key)?, string(value)?);
     // SAFETY: both are strings that end in NUL, which setenv copies; there is
@@ -25,7 +25,7 @@ pub(crate) fn set(key: &[u8], value: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// `unsetenv(3)`.
+/// Calls `unsetenv(3)`.
 pub(crate) fn remove(key: &[u8]) -> io::Result<()> {
     let key = string(key)?;
     // SAFETY: a string that ends in NUL; there is only this thread.
@@ -33,19 +33,19 @@ pub(crate) fn remove(key: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// `clearenv(3)`.
+/// Calls `clearenv(3)`.
 pub(crate) fn clear() -> io::Result<()> {
     // SAFETY: there is only this thread.
     check(unsafe { libc::clearenv() })?;
     Ok(())
 }
 
-/// Runs `act` with these variables, `NAME=value` and a NUL each, in place of the
-/// process's own.
+/// Runs `act` with these variables in place of the process's own. Each is `NAME=value`
+/// and a NUL.
 pub(crate) fn with<T>(_: &Single, variables: &[u8], act: impl FnOnce() -> T) -> T {
     let mut list: Vec<*const c_char> = Vec::with_capacity(128);
     let mut rest = variables;
-    // What has no NUL at its end is none.
+    // Bytes without a NUL at their end are not a variable.
     while let Ok(variable) = CStr::from_bytes_until_nul(rest) {
         list.push(variable.as_ptr());
         rest = &rest[variable.count_bytes() + 1..];
@@ -65,11 +65,11 @@ unsafe extern "C" {
     static environ: AtomicPtr<*const c_char>;
 }
 
-/// The calling thread's directory, as `O_PATH`.
+/// Opens the calling thread's directory, as `O_PATH`.
 pub(crate) fn own_dir() -> io::Result<OwnedFd> {
     match open_dir(".".as_ref()) {
-        // By that name only who may search it. It may have been another user
-        // that went there.
+        // By that name only a user who may search the directory can open it, and it may
+        // have been another user that went there.
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
             open_dir("/proc/thread-self/cwd".as_ref())
         }
@@ -77,7 +77,7 @@ pub(crate) fn own_dir() -> io::Result<OwnedFd> {
     }
 }
 
-/// What `/proc` tells of the calling thread by one read, and nothing else without
+/// What `/proc` tells of the calling thread in one read. Nothing else tells it without
 /// changing it or asking for each signal.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Status {
@@ -85,13 +85,13 @@ pub(crate) struct Status {
     pub(crate) signals: Option<Signals>,
 }
 
-/// Of the calling thread; nothing where there is no `/proc`.
+/// Reads the status of the calling thread; it says nothing if there is no `/proc`.
 pub(crate) fn own_status() -> Status {
     let mut text = vec![0; 4096];
     let read = File::open("/proc/thread-self/status").and_then(|mut file| {
         let length = file.read(&mut text)?;
         text.truncate(length);
-        // The list of groups, which stands in front of the signals, may be long.
+        // The list of groups, which comes before the signals, may be long.
         if number(&text, "SigIgn", 16).is_none() {
             file.read_to_end(&mut text)?;
         }
@@ -108,7 +108,7 @@ pub(crate) fn own_status() -> Status {
     }
 }
 
-/// The number behind a key, on a line of its own that is whole.
+/// Finds the number after a key, on a line of its own that is whole.
 fn number(status: &[u8], key: &str, radix: u32) -> Option<u64> {
     let is_it = |line: &&[u8]| line.starts_with(key.as_bytes()) && line.ends_with(b"\n");
     let line = status.split_inclusive(|byte| *byte == b'\n').find(is_it)?;

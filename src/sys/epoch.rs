@@ -1,9 +1,9 @@
-//! Whether this process is still the one that made a handle, or that serves.
+//! Whether this process is still the one that made a handle, or the one that serves.
 //!
-//! A plain `fork` of the program copies every handle, and two processes that
-//! speak on one socket corrupt its stream. The number kept here is another one
-//! in every copy, at the cost of reading one word: it stands on a page that the
-//! kernel empties in the child of a fork.
+//! A plain `fork` of the program copies every handle, and two processes that speak on
+//! one socket corrupt its stream. The number kept here differs in every copy, at the
+//! cost of reading one word: it is on a page that the kernel empties in the child of a
+//! fork.
 
 use std::{
     ptr,
@@ -13,7 +13,7 @@ use std::{
 /// The page, or null while there is none.
 static PAGE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());
 
-/// What stands on the page.
+/// What is on the page.
 #[repr(C)]
 struct Page {
     epoch: AtomicU64,
@@ -21,7 +21,7 @@ struct Page {
     pid: AtomicU32,
 }
 
-/// The last number given out. Copied by a fork, so numbers of a copy are always
+/// The last number given out. A fork copies it, so the numbers of a copy are always
 /// greater than those it inherited.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
@@ -34,13 +34,13 @@ pub(crate) fn claim() {
     SERVING.store(number, Ordering::Relaxed);
 }
 
-/// Whether code of the user's has forked this process from one that serves.
+/// Tells whether user code has forked this process from one that serves.
 pub(crate) fn is_copy() -> bool {
     let serving = SERVING.load(Ordering::Relaxed);
     serving != 0 && serving != current()
 }
 
-/// A number that stays the same while this process lives, and that none of the
+/// Gives a number that stays the same while this process lives, and that none of the
 /// processes it was forked from had.
 pub(crate) fn current() -> u64 {
     let page = page();
@@ -53,8 +53,8 @@ pub(crate) fn current() -> u64 {
     }
 }
 
-/// The number on the page, made if there is none. By writing at once: to read a new
-/// page first would be a second fault.
+/// Gives the number on the page, and makes one if there is none. It writes at once,
+/// because reading a new page first would be a second fault.
 fn begin(page: &Page) -> u64 {
     let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     match page
@@ -66,7 +66,7 @@ fn begin(page: &Page) -> u64 {
     }
 }
 
-/// This process's id.
+/// Gives this process's id.
 pub(crate) fn pid() -> u32 {
     let Some(page) = page() else {
         return std::process::id();
@@ -81,8 +81,8 @@ pub(crate) fn pid() -> u32 {
     }
 }
 
-/// The page; `None` when the kernel gives none (then the process id serves,
-/// which costs a system call and is as good until ids are reused).
+/// Gives the page; `None` when the kernel gives none (then the process id serves, which
+/// costs a system call and is as good until ids are reused).
 fn page() -> Option<&'static Page> {
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
@@ -97,8 +97,8 @@ fn page() -> Option<&'static Page> {
             Ordering::Acquire,
         ) {
             Ok(_) => new,
-            // Two threads came first at the same time: the other's page
-            // counts, ours stays mapped and unused.
+            // Two threads came first at the same time: the other thread's page counts,
+            // and this one stays mapped and unused.
             Err(other) => other,
         };
     }

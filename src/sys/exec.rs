@@ -22,13 +22,13 @@ pub(crate) fn place(streams: &[(RawFd, OwnedFd)]) -> io::Result<()> {
 /// A program, and everything that is made before a process can become it.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// Looked for in `PATH` when it has no slash.
+    /// The name of the program, which is looked for in `PATH` when it has no slash.
     name: CString,
     /// Pointers to `_args`, then null.
     argv: Vec<*const c_char>,
     _args: Vec<CString>,
-    /// Which descriptors it finds at which numbers. They are above all of these
-    /// numbers, so that placing one does not overwrite another.
+    /// Which descriptors the program finds at which numbers. The descriptors are above
+    /// all of these numbers, so that placing one does not overwrite another.
     fds: Vec<(RawFd, OwnedFd)>,
 }
 
@@ -56,9 +56,9 @@ impl Program {
         OsStr::from_bytes(self.name.as_bytes())
     }
 
-    /// Replaces this process by the program. Returns only with the reason why
-    /// that cannot be; then this process is as it was, but for the numbers of
-    /// the descriptors and its signals. Allocates nothing.
+    /// Replaces this process by the program. Returns only when that is not possible,
+    /// with the reason; then this process is as it was, except for the numbers of the
+    /// descriptors and its signals. Allocates nothing.
     pub(crate) fn replace_this(&self, blocked: u64) -> io::Error {
         match place_beside_socket(&self.fds) {
             Ok(socket) => {
@@ -72,8 +72,9 @@ impl Program {
     }
 }
 
-/// `execvp(3)`, but that a file which is no program is an error, as with
-/// `posix_spawn`: glibc's would give it to a shell, a broken executable, too.
+/// Does what `execvp(3)` does, except that a file that is not a program is an error, as
+/// with `posix_spawn`: glibc's function would give it to a shell, even a broken
+/// executable.
 impl Program {
     fn execute_found(&self) -> io::Error {
         let name = self.name.as_bytes_with_nul();
@@ -86,7 +87,7 @@ impl Program {
         let mut is_denied = false;
         let mut path = [0; libc::PATH_MAX as usize];
         for place in search_path().to_bytes().split(|byte| *byte == b':') {
-            // An empty place is the directory that this process is in.
+            // An empty place means the directory that this process is in.
             let slash: &[u8] = if place.is_empty() { b"" } else { b"/" };
             let Some(path) = join(&mut path, [place, slash, name]) else {
                 continue;
@@ -106,7 +107,7 @@ impl Program {
         })
     }
 
-    /// `execv(3)`.
+    /// Calls `execv(3)`.
     fn execute(&self, path: &CStr) -> io::Error {
         // SAFETY: the path ends in NUL; the list ends in null and its strings,
         // which `self` owns, in NUL.
@@ -115,10 +116,10 @@ impl Program {
     }
 }
 
-/// The longest name that a file may have, and its NUL.
+/// The longest name that a file may have, with its NUL.
 const NAME_MAX: usize = 256;
 
-/// `PATH`, or what the C library takes when there is none.
+/// Gives `PATH`, or what the C library takes when there is none.
 fn search_path() -> &'static CStr {
     // SAFETY: the name ends in NUL. Nobody changes the environment of a process
     // that is about to become another program.
@@ -133,7 +134,7 @@ fn search_path() -> &'static CStr {
     unsafe { CStr::from_ptr(path) }
 }
 
-/// The parts one behind the other, as far as there is room.
+/// Joins the parts one after the other; `None` when there is no room for them.
 fn join<'a>(room: &'a mut [u8], parts: [&[u8]; 3]) -> Option<&'a CStr> {
     let mut end = 0;
     for part in parts {
@@ -150,8 +151,8 @@ fn copy_above(fd: RawFd, above: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// This process's socket, at its number and in a copy: another descriptor may
-/// be placed there, and an error must still be told.
+/// This process's socket, with its number and a copy: another descriptor may be placed
+/// at the number, and an error must still be reported.
 struct Socket(Option<(RawFd, OwnedFd)>);
 
 fn place_beside_socket(fds: &[(RawFd, OwnedFd)]) -> io::Result<Socket> {
@@ -166,8 +167,8 @@ fn place_beside_socket(fds: &[(RawFd, OwnedFd)]) -> io::Result<Socket> {
     };
     let socket = Socket(saved);
     let placed = fds.iter().try_for_each(|(number, fd)| {
-        // SAFETY: this process becomes the program. Where that fails it says so on
-        // its socket, which was saved, and ends without a drop.
+        // SAFETY: this process becomes the program. If that fails, it says so on its
+        // socket, which was saved, and ends without a drop.
         unsafe { fd::put_at(*number, fd) }
     });
     match placed {
@@ -182,7 +183,7 @@ fn place_beside_socket(fds: &[(RawFd, OwnedFd)]) -> io::Result<Socket> {
 impl Socket {
     fn restore(self) {
         if let Some((number, copy)) = self.0 {
-            // Both are open, so it cannot fail.
+            // Both are open, so this cannot fail.
             // SAFETY: what was placed there was the program's, and this is what
             // the owner of the number has.
             let _ = unsafe { fd::put_at(number, &copy) };

@@ -18,15 +18,15 @@ use std::{
 #[cfg(feature = "exec")]
 pub(crate) const FILE: &str = "/proc/self/exe";
 
-/// Whether `object` is part of the main executable and not of a shared object.
+/// Tells whether `object` is part of the main executable and not of a shared object.
 pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
     let Some(first) = first_object() else {
         return false;
     };
     let headers = program_headers(&first);
-    // `dlmopen` makes a list of its own, which begins with what it has loaded.
-    // (musl has no `dlmopen`, and its loader, when it is called by hand, leaves
-    // its own headers there.)
+    // `dlmopen` makes its own list, which begins with what it has loaded. (musl has no
+    // `dlmopen`, and its loader leaves its own headers there when it is called by
+    // hand.)
     // SAFETY: it takes a number and touches no memory of ours.
     let main = unsafe { libc::getauxval(libc::AT_PHDR) };
     #[expect(clippy::cast_possible_truncation, reason = "addresses, on 64 bits")]
@@ -42,8 +42,8 @@ pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
     headers.iter().any(covers)
 }
 
-/// What the loader's list begins with: the executable, or else what `dlmopen` has
-/// loaded together with this code.
+/// Gives the first object of the loader's list: the executable, or else what `dlmopen`
+/// has loaded together with this code.
 fn first_object() -> Option<libc::dl_phdr_info> {
     extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
         // SAFETY: `found` is the option that `first_object` passed.
@@ -65,14 +65,14 @@ fn program_headers(object: &libc::dl_phdr_info) -> &'static [libc::Elf64_Phdr] {
     unsafe { slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) }
 }
 
-/// Whether executing [`FILE`] with the program's arguments starts this program
-/// again: it is the file of this program, or was started with just these arguments
-/// (a packer, or a file that may not be read). A loader that was called by hand, or
-/// an emulator, would run what the arguments name.
+/// Tells whether executing [`FILE`] with the program's arguments starts this program
+/// again: it is the file of this program, or was started with just these arguments (a
+/// packer, or a file that may not be read). A loader that was called by hand, or an
+/// emulator, would run whatever the arguments name.
 ///
 /// # Errors
 ///
-/// The file cannot be read, and the arguments are others.
+/// The file cannot be read, and the arguments are different ones.
 #[cfg(feature = "exec")]
 pub(crate) fn starts_this_program() -> io::Result<bool> {
     let compared = has_own_headers();
@@ -83,7 +83,7 @@ pub(crate) fn starts_this_program() -> io::Result<bool> {
     }
 }
 
-/// Whether the file has the program headers that this program has in memory. They
+/// Tells whether the file has the program headers that this program has in memory. They
 /// say where each part of the file is, and how long: no two programs share them.
 #[cfg(feature = "exec")]
 fn has_own_headers() -> io::Result<bool> {
@@ -104,8 +104,9 @@ fn has_own_headers() -> io::Result<bool> {
     Ok(!own.is_empty() && headers[..read] == *own)
 }
 
-/// Whether the kernel was given the arguments that this program has: a loader takes
-/// its own away. (Those of a template are gone, and count as others.)
+/// Tells whether the kernel was given the arguments that this program has: a loader
+/// takes its own away. (The arguments of a template are gone, and count as different
+/// ones.)
 #[cfg(feature = "exec")]
 fn was_started_with_own_arguments() -> bool {
     let line = |arguments: &mut dyn Iterator<Item = OsString>| {
@@ -120,7 +121,7 @@ fn was_started_with_own_arguments() -> bool {
     !own.is_empty() && fs::read("/proc/self/cmdline").is_ok_and(|given| given == own)
 }
 
-/// What [`FILE`] is.
+/// Tells which file [`FILE`] is.
 #[cfg(feature = "exec")]
 pub(crate) fn path() -> PathBuf {
     fs::read_link(FILE).unwrap_or_else(|_| FILE.into())

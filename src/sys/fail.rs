@@ -1,20 +1,20 @@
 //! Faults on request: the feature `failpoints`, for tests only.
 //!
-//! The code names its steps, one line each: [`point`] where a process may die,
-//! stop or be late, [`check`] in front of a system call, which may also fail.
+//! The code names its steps, one line each: with [`point`] where a process may die,
+//! stop or be late, and with [`check`] in front of a system call, which may also fail.
 //! Without the feature both are empty.
 //!
-//! `ZYGOTE_FAIL="STEP=ACTION[@N]"` chooses what goes wrong, at the Nth time that
-//! a process reaches the step (1 if it is not said), or with `*` at every time.
-//! Actions: `kill`, `stop`, `exit`, `abort`, `panic`, `delay:MS`, `close` (its
-//! own socket) and, in front of a system call, `error:ERRNO`.
+//! `ZYGOTE_FAIL="STEP=ACTION[@N]"` chooses what goes wrong, the Nth time that a process
+//! reaches the step (the first time if N is missing), or with `*` every time. Actions:
+//! `kill`, `stop`, `exit`, `abort`, `panic`, `delay:MS`, `close` (its own socket) and,
+//! in front of a system call, `error:ERRNO`.
 //!
-//! `ZYGOTE_FAIL_DONE=FILE`: of all processes one fails, once; it makes the file.
-//! While the file is there nothing fails and nothing is counted.
+//! `ZYGOTE_FAIL_DONE=FILE` lets only one of all processes fail, once: that process
+//! makes the file. While the file is there, nothing fails and nothing is counted.
 //!
-//! `ZYGOTE_FAIL_STEPS=FILE`: every step that is reached is appended to the file.
+//! `ZYGOTE_FAIL_STEPS=FILE` appends every step that is reached to the file.
 
-/// Every step. Those of a system call have the name of the role in front.
+/// Every step. The name of the role stands in front of the steps of system calls.
 #[cfg(feature = "failpoints")]
 pub const STEPS: &[&str] = &[
     "program: clone",
@@ -72,17 +72,17 @@ pub(crate) use off::{check, point, set_role};
 
 #[cfg(not(feature = "failpoints"))]
 mod off {
-    /// Nothing happens here.
+    /// Does nothing.
     #[inline(always)]
     pub(crate) fn point(_: &str) {}
 
-    /// Nothing fails here.
+    /// Never fails.
     #[inline(always)]
     pub(crate) fn check(_: &str) -> std::io::Result<()> {
         Ok(())
     }
 
-    /// Nobody asks.
+    /// Does nothing: nobody asks for the role.
     #[inline(always)]
     pub(crate) fn set_role(_: &str) {}
 }
@@ -126,22 +126,22 @@ mod on {
     struct Plan {
         step: &'static str,
         action: Action,
-        /// `None`: every time.
+        /// Which time; `None` is every time.
         time: Option<u32>,
         done: Option<PathBuf>,
     }
 
-    /// Whose times are counted, the count, and what the process is. A fork
+    /// The process whose times are counted, the count, and what the process is. A fork
     /// counts anew.
     static STATE: Mutex<(i32, u32, &str)> = Mutex::new((0, 0, "program"));
 
-    /// What this process is from here on: in front of the names of its system
-    /// calls.
+    /// Sets what this process is from here on, which stands in front of the names of
+    /// its system calls.
     pub(crate) fn set_role(role: &'static str) {
         STATE.lock().unwrap_or_else(PoisonError::into_inner).2 = role;
     }
 
-    /// A step at which a process may die, stop or be late.
+    /// Marks a step at which a process may die, stop or be late.
     pub(crate) fn point(step: &'static str) {
         debug_assert!(STEPS.contains(&step), "{step}");
         note(step);
@@ -150,7 +150,7 @@ mod on {
         }
     }
 
-    /// A step in front of a system call of this name.
+    /// Marks a step in front of a system call with this name.
     pub(crate) fn check(call: &'static str) -> io::Result<()> {
         if plan().is_none() && notes().is_none() {
             return Ok(());
@@ -169,12 +169,12 @@ mod on {
         }
     }
 
-    /// Notes that a step was reached, where somebody wants to know.
+    /// Notes that a step was reached, if somebody wants to know.
     fn note(step: &str) {
         if let Some(file) = notes()
             && let Ok(mut file) = fs::File::options().append(true).open(file)
         {
-            // In one write: others append, too.
+            // It is one write, because other processes append, too.
             let _ = file.write_all(format!("{step}\n").as_bytes());
         }
     }
@@ -185,13 +185,13 @@ mod on {
         NOTES.get_or_init(file).as_ref()
     }
 
-    /// An environment variable, also before `main`; none where the program has
-    /// more privileges than who set it.
+    /// Gives an environment variable, also before `main`; `None` if the program has
+    /// more privileges than the user who set it.
     fn variable(name: &CStr) -> Option<&'static str> {
         (!image::is_privileged()).then(|| image::variable(name))?
     }
 
-    /// Does what is due, if it is; gives the errno to fail with.
+    /// Does what is due, if anything is, and gives the errno to fail with.
     fn act() -> Option<i32> {
         let plan = plan()?;
         if !is_due(plan) {
@@ -220,7 +220,7 @@ mod on {
             (state.0, state.1) = (own, 0);
         }
         state.1 += 1;
-        // Made by one process only, whoever else is here at the same time.
+        // Only one process makes the file, even if others are here at the same time.
         state.1 == time
             && plan
                 .done
@@ -228,7 +228,7 @@ mod on {
                 .is_none_or(|done| fs::File::create_new(done).is_ok())
     }
 
-    /// The other end sees it closed, and the number stays taken.
+    /// Closes this process's socket, as the other end sees it; the number stays taken.
     fn close_socket() {
         if let Some(own) = ours::main_socket()
             && let Ok((near, _)) = socket::pair()
@@ -239,7 +239,8 @@ mod on {
         }
     }
 
-    /// What is to go wrong in this process, if anything. Before `main`, too.
+    /// Tells what is to go wrong in this process, if anything. Works before `main`,
+    /// too.
     fn plan() -> Option<&'static Plan> {
         static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
         PLAN.get_or_init(|| {

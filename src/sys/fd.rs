@@ -33,8 +33,8 @@ pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
     close_from_to(first, libc::c_uint::MAX);
 }
 
-/// `close_range(first, last, 0)`, by hand where the kernel has none (before
-/// 5.9) or a filter denies it.
+/// Calls `close_range(first, last, 0)`, or closes one by one if the kernel lacks the
+/// call (before 5.9) or a filter denies it.
 fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
     // SAFETY: close_range reads no memory; `close_others`' caller answers for
     // the descriptors.
@@ -43,7 +43,7 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
         return;
     }
     let end = match listed() {
-        // One more than the highest open number.
+        // The end is one more than the highest open number.
         Some(open) => open
             .into_iter()
             .max()
@@ -56,13 +56,13 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
     }
 }
 
-/// The soft limit of a resource.
+/// Gives the soft limit of a resource.
 pub(super) fn limit_of(resource: Resource) -> u64 {
-    // Fails for a resource that there is not.
+    // This fails for a resource that does not exist.
     getrlimit(resource).map_or(RLIM_INFINITY, |(soft, _)| soft)
 }
 
-/// Gives a descriptor a higher number, where the limit allows it.
+/// Gives a descriptor a higher number, if the limit allows it.
 pub(crate) fn move_up(fd: &mut OwnedFd) {
     const FROM: RawFd = 16;
     if let Ok(Some(higher)) = not_below(fd, FROM) {
@@ -70,12 +70,13 @@ pub(crate) fn move_up(fd: &mut OwnedFd) {
     }
 }
 
-/// A descriptor that is none of 0, 1 and 2.
+/// Gives the descriptor a number that is none of 0, 1 and 2.
 pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(not_below(&fd, 3)?.unwrap_or(fd))
 }
 
-/// A copy with this number or a higher one; `None` where it has one.
+/// Makes a copy with this number or a higher one; `None` if the descriptor has such a
+/// number.
 fn not_below(fd: &OwnedFd, from: RawFd) -> io::Result<Option<OwnedFd>> {
     if fd.as_raw_fd() >= from {
         return Ok(None);
@@ -85,7 +86,7 @@ fn not_below(fd: &OwnedFd, from: RawFd) -> io::Result<Option<OwnedFd>> {
     Ok(Some(unsafe { OwnedFd::from_raw_fd(number) }))
 }
 
-/// The numbers above 2 that are open, from /proc or by asking for each.
+/// Gives the numbers above 2 that are open, from /proc or by asking for each.
 pub(crate) fn open_numbers() -> Vec<RawFd> {
     let is_open = |fd: &RawFd| {
         // SAFETY: F_GETFD reads a flag and touches no memory.
@@ -101,8 +102,8 @@ pub(crate) fn open_numbers() -> Vec<RawFd> {
     }
 }
 
-/// The numbers in `/proc/self/fd`. Not by std's `read_dir`, which panics when a
-/// directory cannot be closed: before `main` that is an abort.
+/// Gives the numbers in `/proc/self/fd`. It does not use std's `read_dir`, which panics
+/// when a directory cannot be closed: before `main` that is an abort.
 fn listed() -> Option<Vec<RawFd>> {
     let mut numbers = Vec::new();
     // SAFETY: the path is a string that ends in NUL.
@@ -131,15 +132,15 @@ fn listed() -> Option<Vec<RawFd>> {
     Some(numbers)
 }
 
-/// Opens `/dev/null` on each of 0, 1 and 2 that is closed, as the Rust runtime
-/// does before `main`. Where it cannot be opened, a pipe's end stands there.
+/// Opens `/dev/null` on each of 0, 1 and 2 that is closed, as the Rust runtime does
+/// before `main`. If that cannot be opened, the end of a pipe takes its place.
 pub(crate) fn fill_standard() {
     for fd in 0..3 {
         // SAFETY: F_GETFD reads a flag and touches no memory.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0 {
             continue;
         }
-        // The lowest free number is `fd`: those below are open by now.
+        // The lowest free number is `fd`, because those below are open by now.
         // SAFETY: the path is a string literal that ends in NUL.
         let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
         if null < 0 {
@@ -153,15 +154,15 @@ pub(crate) fn fill_standard() {
     }
 }
 
-/// Lets go of 0, 1 and 2: they become `/dev/null`, and where that cannot be
-/// opened, the end of a pipe without another.
+/// Lets go of 0, 1 and 2: they become `/dev/null`, or, if that cannot be opened, the
+/// end of a pipe whose other end is closed.
 pub(crate) fn let_go_of_standard() -> io::Result<()> {
     let null = open_null().or_else(|_| Ok::<_, io::Error>(io::pipe()?.0.into()))?;
     (0..3).try_for_each(|number| put(number, &null))
 }
 
-/// Makes a standard stream a copy of a descriptor, which another program that is
-/// executed inherits.
+/// Makes a standard stream a copy of a descriptor. A program that is executed next
+/// inherits it.
 pub(crate) fn put(stream: RawFd, fd: &OwnedFd) -> io::Result<()> {
     if !(0..3).contains(&stream) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -170,7 +171,7 @@ pub(crate) fn put(stream: RawFd, fd: &OwnedFd) -> io::Result<()> {
     unsafe { put_at(stream, fd) }
 }
 
-/// [`put`] at any number.
+/// Does what [`put`] does, at any number.
 ///
 /// # Safety
 ///
@@ -192,7 +193,7 @@ fn open_null() -> io::Result<OwnedFd> {
     Ok(null.into())
 }
 
-/// The descriptor of a standard stream, where that is open.
+/// Gives the descriptor of a standard stream, if that is open.
 pub(crate) fn standard(stream: RawFd) -> io::Result<BorrowedFd<'static>> {
     if !(0..3).contains(&stream) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -203,8 +204,9 @@ pub(crate) fn standard(stream: RawFd) -> io::Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(stream) })
 }
 
-/// Lends the descriptors of these numbers to `act`, and no longer: for traits that
-/// speak in numbers, whose callers answer for it that these stay open meanwhile.
+/// Lends the descriptors of these numbers to `act`, and no longer. It is meant for
+/// traits that speak in numbers, whose callers guarantee that these stay open
+/// meanwhile.
 #[cfg(any(feature = "exec", feature = "serde"))]
 pub(crate) fn lend<T>(
     numbers: &[RawFd],

@@ -13,14 +13,14 @@ pub(crate) enum Side {
     Parent {
         child: i32,
     },
-    /// A fork copies the calling thread alone.
+    /// The child. A fork copies only the calling thread.
     Child(Single),
 }
 
 /// Why there was no fork.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// There are other threads, of these names.
+    /// There are other threads, with these names.
     Threads(Vec<String>),
     /// `fork(2)` failed.
     Os(io::Error),
@@ -44,10 +44,10 @@ impl From<Refusal> for io::Error {
     }
 }
 
-/// `fork(2)` of the C library, in a process with one thread.
+/// Calls the C library's `fork(2)`, in a process with one thread.
 ///
-/// The C library's, not the bare system call: allocators and the cached thread
-/// id need its handlers.
+/// It is not the bare system call, because allocators and the cached thread id need the
+/// C library's handlers.
 pub(crate) fn fork() -> Result<Side, Refusal> {
     Single::check()?;
     fail::check("fork").map_err(Refusal::Os)?;
@@ -68,9 +68,9 @@ pub(crate) fn fork() -> Result<Side, Refusal> {
 /// to `waitpid(-1)`, raises no SIGCHLD and keeps its status whatever the
 /// disposition of SIGCHLD is.
 ///
-/// The child goes on below the present frame on the same stack: the main stack,
-/// which grows as a program's does. (The address space is copied, so the two do
-/// not meet.)
+/// The child goes on below the present frame on the same stack. That is the main stack,
+/// which grows as a program's does. (The address space is copied, so the two do not
+/// meet.)
 pub(crate) fn clone_silent(_: &Single, body: fn(Single) -> !) -> io::Result<i32> {
     extern "C" fn enter(body: *mut c_void) -> libc::c_int {
         // SAFETY: the pointer is the function that `clone_silent` was given.
@@ -89,20 +89,20 @@ pub(crate) fn clone_silent(_: &Single, body: fn(Single) -> !) -> io::Result<i32>
     check(pid)
 }
 
-/// Where a child goes on below a frame that stands on the same stack: it begins
-/// with a page, behind room for the frames of `clone` itself in the parent.
+/// Tells where a child goes on below a frame that is on the same stack. It begins with
+/// a page, after room for the frames of `clone` itself in the parent.
 fn below(frame: &mut u8) -> *mut c_void {
     const ROOM: usize = 16 * 1024;
     let top = ptr::from_mut(frame).wrapping_sub(ROOM);
     top.wrapping_sub(top.addr() % 4096).cast()
 }
 
-/// `vfork(2)`: a child that runs `body` in this process's own memory, while this
-/// process waits until the child has become another program or has ended, with 1
-/// when `body` is over. So nothing is copied: it costs what the program costs.
+/// Makes a child as `vfork(2)` does. It runs `body` in this process's own memory, while
+/// this process waits until the child has become another program or has ended, with 1
+/// when `body` is over. So nothing is copied, and it costs only what the program costs.
 ///
-/// What `body` changes in memory is changed here, too, and what it owns at its
-/// end stays. Its descriptors, its directory and its signals are copies.
+/// What `body` changes in memory is changed here, too, and what it owns at its end
+/// stays in memory. Its descriptors, its directory and its signals are copies.
 pub(crate) fn vfork<F: FnMut()>(_: &Single, mut body: F) -> io::Result<i32> {
     extern "C" fn enter<F: FnMut()>(body: *mut c_void) -> libc::c_int {
         // SAFETY: the pointer is to the `F` of the frame of `vfork`, which
@@ -124,16 +124,16 @@ pub(crate) fn vfork<F: FnMut()>(_: &Single, mut body: F) -> io::Result<i32> {
     check(pid)
 }
 
-/// musl keeps the thread's id in memory, and its `raise` and `abort` send the
-/// signal there. Before 1.2.5 its `clone` leaves the parent's id in the child: an
-/// abort of the template would kill the program. So it is looked for and put
-/// right; that it was the right place is seen by the clock's id, which musl
-/// makes of the same memory. (Not by `gettid`: std has that as a weak symbol,
+/// Corrects the thread's id, which musl keeps in memory: its `raise` and `abort` send
+/// their signal to that id. Before 1.2.5 its `clone` leaves the parent's id in the
+/// child: an abort of the template would kill the program. So this looks for the id and
+/// puts it right. The clock's id, which musl makes from the same memory, shows whether
+/// it was the right place. (`gettid` is not used for that: std has it as a weak symbol,
 /// and with LTO a static program may be without it.)
 #[cfg(target_env = "musl")]
 fn correct_thread_id() {
-    /// How many words of musl's `struct pthread`, which is longer, are looked
-    /// at; the id stands behind a few pointers at its beginning.
+    /// How many words of musl's `struct pthread`, which is longer, are looked at. The
+    /// id comes after a few pointers at its beginning.
     const WORDS: usize = 32;
     // SAFETY: it has no conditions.
     let own = unsafe { libc::pthread_self() };
@@ -141,7 +141,7 @@ fn correct_thread_id() {
         let mut clock = 0;
         // SAFETY: the thread is this one, and `clock` a live value.
         unsafe { libc::pthread_getcpuclockid(own, &raw mut clock) };
-        // The kernel's form of it: the id inverted, then three bits of kind.
+        // This is the kernel's form: the id inverted, then three bits of kind.
         !(clock >> 3)
     };
     // In a process with one thread the two are the same.
@@ -166,15 +166,16 @@ fn correct_thread_id() {
     }
 }
 
-/// `_exit(2)`: no destructors, no exit handlers; those belong to the program.
+/// Calls `_exit(2)`: no destructors and no exit handlers run, since those belong to the
+/// program.
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: it has no conditions.
     unsafe { libc::_exit(code) }
 }
 
-/// Ends this process if code of the user's has forked it. Called wherever such
-/// code has come back: the task, the socket and what stands in the buffers belong
-/// to the process that the copy was forked from.
+/// Ends this process if user code has forked it. This is called wherever such code has
+/// returned: the task, the socket and what is in the buffers belong to the process that
+/// the copy was forked from.
 pub(crate) fn end_copy(code: i32) {
     if epoch::is_copy() {
         exit(code);
@@ -188,21 +189,21 @@ pub(crate) fn flush_c() {
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
-/// Lets the others run first.
+/// Lets other processes run first.
 pub(crate) fn yield_now() {
     // SAFETY: it has no arguments and touches no memory.
     unsafe { libc::syscall(libc::SYS_sched_yield) };
 }
 
-/// The process that forked this one.
+/// Gives the process that forked this one.
 pub(crate) fn parent() -> i32 {
     // SAFETY: it has no arguments and touches no memory.
     let parent = unsafe { libc::syscall(libc::SYS_getppid) };
-    // The kernel's process ids are that short.
+    // The kernel's process ids always fit.
     i32::try_from(parent).unwrap_or_default()
 }
 
-/// The effective user and group of this process.
+/// Gives the effective user and group of this process.
 pub(crate) fn user_and_group() -> (u32, u32) {
     (
         nix::unistd::geteuid().as_raw(),
@@ -210,7 +211,7 @@ pub(crate) fn user_and_group() -> (u32, u32) {
     )
 }
 
-/// This process.
+/// Gives this process's id.
 pub(crate) fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()
 }

@@ -4,11 +4,11 @@ use std::io;
 
 use super::check;
 
-/// Leaves of each set of capabilities, the bounding set included, only what is
-/// in `keep` and permitted; that becomes inheritable, effective and ambient.
+/// Leaves in each set of capabilities, including the bounding set, only what is in
+/// `keep` and permitted. That becomes inheritable, effective and ambient.
 pub(crate) fn keep_capabilities(keep: u64) -> io::Result<()> {
     let mut sets = Sets::get()?;
-    // A change of the user has emptied it.
+    // A change of the user has emptied the effective set.
     sets.effective = sets.permitted;
     sets.set()?;
     reduce_bounding(keep)?;
@@ -26,8 +26,8 @@ pub(crate) fn keep_capabilities(keep: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Drops from the bounding set what is in it and not to be kept; needs no right
-/// if that is nothing.
+/// Drops from the bounding set whatever is not to be kept. It needs no right if there
+/// is nothing to drop.
 fn reduce_bounding(keep: u64) -> io::Result<()> {
     for number in 0..u64::BITS {
         // SAFETY: it takes a number and touches no memory.
@@ -39,7 +39,7 @@ fn reduce_bounding(keep: u64) -> io::Result<()> {
             1 => drop(check(unsafe {
                 libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number))
             })?),
-            // The kernel has no more.
+            // The kernel has no more capabilities.
             _ => break,
         }
     }
@@ -55,7 +55,7 @@ fn raise_ambient(number: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The sets of the calling thread, a bit for each capability.
+/// The sets of the calling thread, with a bit for each capability.
 struct Sets {
     effective: u64,
     permitted: u64,
@@ -79,7 +79,7 @@ struct Half {
 }
 
 impl Header {
-    /// The third version: two halves. Of the calling thread.
+    /// Makes the header of the third version, with two halves, for the calling thread.
     fn new() -> Self {
         Self {
             version: 0x2008_0522,
@@ -89,7 +89,7 @@ impl Header {
 }
 
 impl Sets {
-    /// `capget(2)`.
+    /// Calls `capget(2)`.
     fn get() -> io::Result<Self> {
         let mut header = Header::new();
         let mut halves = [Half::default(); 2];
@@ -106,7 +106,7 @@ impl Sets {
         })
     }
 
-    /// `capset(2)`.
+    /// Calls `capset(2)`.
     #[expect(clippy::cast_possible_truncation, reason = "each is one half")]
     fn set(&self) -> io::Result<()> {
         let mut header = Header::new();

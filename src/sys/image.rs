@@ -12,8 +12,9 @@ use super::single::Single;
 pub(crate) type Constructor =
     extern "C" fn(argc: c_int, argv: *const *const c_char, envp: *const *const c_char);
 
-// `__init_array_end` is the linker's. Weak: a linker that does not define it
-// leaves null. Hidden: in a shared object it is that object's own.
+// The linker defines `__init_array_end`. It is weak, because a linker that does not
+// define it then leaves null, and hidden, so that in a shared object it is that
+// object's own.
 std::arch::global_asm!(
     ".weak __init_array_end",
     ".hidden __init_array_end",
@@ -26,9 +27,9 @@ std::arch::global_asm!(
     ".popsection",
 );
 
-// One for all versions of this crate in a binary, hence weak and without the
-// version: every version has it, and the linker takes one of them. With LTO all
-// of this is one text, where it may stand once.
+// There is one flag for all versions of this crate in a binary, so it is weak and named
+// without the version: every version has it, and the linker takes one of them. With LTO
+// all of this is one text, in which it may be defined only once.
 std::arch::global_asm!(
     ".ifndef zygote_is_template",
     ".pushsection .data.zygote_is_template, \"aw\"",
@@ -44,7 +45,7 @@ unsafe extern "C" {
     #[link_name = symbol!("init_array_end")]
     static INIT_ARRAY_END: *const Constructor;
     #[link_name = "zygote_is_template"]
-    // Defined above, and only ever used as an atomic.
+    // It is defined above, and only ever used as an atomic.
     safe static IS_TEMPLATE: AtomicBool;
     static mut environ: *mut *mut c_char;
 }
@@ -55,13 +56,13 @@ pub(crate) fn mark_template() {
     IS_TEMPLATE.store(true, Ordering::Relaxed);
 }
 
-/// Whether this process comes from a template, of whatever version.
+/// Tells whether this process comes from a template of any version.
 pub(crate) fn is_template() -> bool {
     IS_TEMPLATE.load(Ordering::Relaxed)
 }
 
-/// Runs the constructors that stand after `slot` in the init array, which the
-/// loader will not call in a process that does not return from `slot`.
+/// Runs the constructors that come after `slot` in the init array. The loader does not
+/// call them in a process that does not return from `slot`.
 pub(crate) fn run_constructors_after(_: Single, slot: &'static Constructor) {
     // SAFETY: the symbol is defined above, initialised by the linker and
     // never written.
@@ -75,7 +76,7 @@ pub(crate) fn run_constructors_after(_: Single, slot: &'static Constructor) {
         // SAFETY: `slot` lies in the init array and `end` is its end, so
         // between them are function pointers of the loader's table.
         let constructor = unsafe { *next };
-        // Linkers may leave 0 or −1 in the place of a function.
+        // Linkers may leave 0 or −1 in place of a function.
         if !matches!((constructor as *const c_void).addr(), 0 | usize::MAX) {
             constructor(argc, argv.cast(), envp.cast_const().cast());
         }
@@ -83,7 +84,7 @@ pub(crate) fn run_constructors_after(_: Single, slot: &'static Constructor) {
     }
 }
 
-/// Whether the program runs with more privileges than its caller (set-user-id,
+/// Tells whether the program runs with more privileges than its caller (set-user-id,
 /// file capabilities).
 #[cfg(any(feature = "exec", feature = "failpoints"))]
 pub(crate) fn is_privileged() -> bool {
@@ -91,7 +92,7 @@ pub(crate) fn is_privileged() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// The value of an environment variable, for use before `main`.
+/// Gives the value of an environment variable, for use before `main`.
 #[cfg(any(feature = "exec", feature = "failpoints"))]
 pub(crate) fn variable(name: &CStr) -> Option<&'static str> {
     // SAFETY: the name ends in NUL; there is only this thread.
@@ -137,7 +138,7 @@ pub(crate) fn remember_arguments(argc: c_int, argv: *const *const c_char) {
     }
 }
 
-/// The program's argument vector: from the hook, or found in front of the
+/// Gives the program's argument vector: from the hook, or from in front of the
 /// environment, where the kernel puts it.
 fn arguments() -> (c_int, *mut *mut c_char) {
     let (mut argc, mut argv) = (ARGC.load(Ordering::Relaxed), ARGV.load(Ordering::Relaxed));
@@ -147,9 +148,9 @@ fn arguments() -> (c_int, *mut *mut c_char) {
     (c_int::try_from(argc).unwrap_or(0), argv)
 }
 
-/// The kernel lays out: the count, the argument pointers, null, the environment
-/// pointers, null, …, the strings. Walks back from the environment; `None` when
-/// that was moved to the heap already.
+/// Finds the arguments by walking back from the environment; `None` when that was
+/// already moved to the heap. The kernel lays out the count, the argument pointers,
+/// null, the environment pointers, null, …, and the strings.
 fn arguments_before_environment() -> Option<(usize, *mut *mut c_char)> {
     const MOST: usize = 1 << 16;
     // SAFETY: it takes a number; the kernel's random bytes lie on the stack.
@@ -172,14 +173,14 @@ fn arguments_before_environment() -> Option<(usize, *mut *mut c_char)> {
     None
 }
 
-/// The memory of the argument and environment strings, when the title may stand
+/// The memory of the argument and environment strings, when the title may be written
 /// there.
 static TITLE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static TITLE_LENGTH: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes the memory of the argument and environment strings free for a title,
-/// and copies the strings elsewhere, so that `std::env` goes on working. Once,
-/// in a template, before anything else runs there.
+/// Frees the memory of the argument and environment strings for a title, and copies the
+/// strings elsewhere, so that `std::env` goes on working. This happens once, in a
+/// template, before anything else runs there.
 pub(crate) fn take_title_memory(_: &Single) {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
@@ -235,11 +236,11 @@ unsafe fn move_strings(mut list: *mut *mut c_char, end: &mut *mut c_char) {
     }
 }
 
-/// What `ps` shows for this process: `zygote: WHAT of PID`. Cut to the room
-/// there is; nothing happens where there is none.
+/// Sets what `ps` shows for this process: `zygote: WHAT of PID`. It is cut to the room
+/// that there is; if there is none, nothing happens.
 ///
-/// Put together by hand: formatting would touch pages that most workers have no
-/// other use for.
+/// It is put together by hand, because formatting would touch pages that most workers
+/// have no other use for.
 pub(crate) fn set_title(what: &str, mut pid: u64) {
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
@@ -251,8 +252,8 @@ pub(crate) fn set_title(what: &str, mut pid: u64) {
     write_title(&[b"zygote: ", what.as_bytes(), b" of ", &digits[first..]]);
 }
 
-/// What `ps` shows for this process: these parts. Cut to the room there is;
-/// nothing happens where there is none.
+/// Sets what `ps` shows for this process to these parts. They are cut to the room that
+/// there is; if there is none, nothing happens.
 pub(crate) fn write_title(parts: &[&[u8]]) {
     let start = TITLE.load(Ordering::Relaxed);
     let room = TITLE_LENGTH.load(Ordering::Relaxed);
@@ -268,7 +269,7 @@ pub(crate) fn write_title(parts: &[&[u8]]) {
         memory[end..end + length].copy_from_slice(&part[..length]);
         end += length;
     }
-    // The rest of the title before.
+    // This clears the rest of the previous title.
     for byte in memory[end..].iter_mut().take_while(|byte| **byte != 0) {
         *byte = 0;
     }

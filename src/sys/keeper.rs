@@ -4,10 +4,10 @@
 //! template ── keeper ┊── init (1) ── worker (2)
 //! ```
 //!
-//! Nobody can enter a new PID namespace but by being born in it, and who is born
-//! first has to be its `init`. So the process that the template knows stays
-//! outside as the keeper: it passes signals on and ends as the worker did. All
-//! are tied by parent-death signals, and the namespace dies with its `init`.
+//! A process can only enter a new PID namespace by being born in it, and the first one
+//! born there has to be its `init`. So the process that the template knows stays
+//! outside as the keeper: it passes signals on and ends as the worker did. Parent-death
+//! signals tie all three together, and the namespace dies with its `init`.
 
 use std::{
     io::{self, IoSlice},
@@ -29,14 +29,14 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     let (outside, inside) = socket::pair()?;
     let mask = signal::Mask::block();
     namespace::unshare(libc::CLONE_NEWPID)?;
-    // Now: the worker may be ready, and the template gone, before the keeper runs
-    // again.
+    // This is done now, because the worker may be ready, and the template gone, before
+    // the keeper runs again.
     if live_on {
         signal::live_on();
     }
     if let Side::Parent { child } = fork::fork()? {
         drop(inside);
-        // A new user namespace may have taken it back.
+        // A new user namespace may have taken the parent-death signal back.
         if !live_on && signal::stay_with(template).is_err() {
             fork::exit(0);
         }
@@ -44,8 +44,8 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     }
     drop(outside);
     signal::die_with_parent()?;
-    // The keeper has no id in here that could be asked for: its end is closed
-    // when that was too late.
+    // The keeper has no id in here that could be asked for. Its end is closed if that
+    // was too late.
     if !matches!(poll([Want::read(&inside)], Deadline::NOW), Ok([false])) {
         fork::exit(0);
     }
@@ -60,7 +60,8 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     socket::send(inside.as_fd(), &[IoSlice::new(b"w")], &[own.as_fd()], true)
 }
 
-/// Closes all but one. For a process that goes nowhere else from here.
+/// Closes all descriptors but one. It is for a process that goes nowhere else from
+/// here.
 fn close_all_but(fd: &OwnedFd) {
     for standard in 0..3 {
         // SAFETY: the process uses and drops nothing any more that could own
@@ -71,7 +72,7 @@ fn close_all_but(fd: &OwnedFd) {
     unsafe { fd::close_others(&mut [fd.as_raw_fd()]) };
 }
 
-/// The keeper: passes signals on, ends as the worker does.
+/// Runs the keeper, which passes signals on and ends as the worker does.
 fn keep(init: i32, inside: &OwnedFd) -> ! {
     close_all_but(inside);
     image::write_title(&[b"zygote: keeper"]);
@@ -81,7 +82,8 @@ fn keep(init: i32, inside: &OwnedFd) -> ! {
         if let Some(ended) = pidfd::reap(init, false) {
             end_as(last_word(inside).unwrap_or(ended.status));
         }
-        // What the kernel sends, a terminal's Ctrl-C, goes to the whole group.
+        // What the kernel sends, for example for a terminal's Ctrl-C, goes to the whole
+        // group.
         if arrived.by_kernel {
             continue;
         }
@@ -97,7 +99,7 @@ fn keep(init: i32, inside: &OwnedFd) -> ! {
     }
 }
 
-/// What is said from inside; `None` at the end.
+/// Hears what is said from inside; `None` at the end.
 fn hear(inside: &OwnedFd, wait: bool) -> Option<Heard> {
     let mut status = [0; 4];
     let got = socket::receive(inside.as_fd(), &mut status, &mut [], &mut Vec::new(), wait).ok()?;
@@ -124,15 +126,15 @@ fn end_as(status: i32) -> ! {
     fork::exit(libc::WEXITSTATUS(status))
 }
 
-/// Process 1: waits for whatever it inherits, says how the worker ended. With
-/// it the kernel kills all that is left inside.
+/// Runs as process 1: waits for whatever it inherits, and says how the worker ended.
+/// When it ends, the kernel kills everything that is left inside.
 fn be_init(worker: i32, keeper: &OwnedFd) -> ! {
     close_all_but(keeper);
     image::write_title(&[b"zygote: init"]);
     while let Some(ended) = pidfd::reap(-1, true) {
         if ended.pid == worker {
             let status = ended.status.to_ne_bytes();
-            // A keeper that was killed has nobody to tell.
+            // If the keeper was killed, there is nobody to tell.
             let _ = socket::send(keeper.as_fd(), &[IoSlice::new(&status)], &[], true);
             fork::exit(0);
         }

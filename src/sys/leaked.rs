@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-/// A place for values that live until the end of the process. Without a lock: a
+/// A place for values that live until the end of the process. It has no lock, because a
 /// fork may copy it at any moment.
 pub(crate) struct Leaked<T: 'static>(AtomicPtr<T>);
 
@@ -14,15 +14,15 @@ impl<T: Send + Sync + 'static> Leaked<T> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// The value that was put here last.
+    /// Gives the value that was put here last.
     pub(crate) fn get(&self) -> Option<&'static T> {
         // SAFETY: it is null, or what `replace` has leaked: nobody frees it or
         // writes through the pointer.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Puts a value in the place of the `known` one; gives what stands here then.
-    /// That is another one where another thread was first.
+    /// Puts a value in place of the `known` one, and gives the value that is here
+    /// afterwards. That is a different one if another thread was first.
     pub(crate) fn replace(&self, known: Option<&'static T>, value: T) -> &'static T {
         let known = known.map_or(ptr::null_mut(), |known| ptr::from_ref(known).cast_mut());
         let new: &'static T = Box::leak(Box::new(value));

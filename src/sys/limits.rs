@@ -1,11 +1,11 @@
-//! What a process may use, and which process goes first. For a process with one
+//! What a process may use, and which process goes first. Works in a process with one
 //! thread.
 
 use std::io;
 
 use super::check;
 
-/// `setrlimit(2)`.
+/// Calls `setrlimit(2)`.
 pub(crate) fn rlimit(resource: u8, soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit {
         rlim_cur: soft,
@@ -16,15 +16,15 @@ pub(crate) fn rlimit(resource: u8, soft: u64, hard: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// `setpriority(2)`.
+/// Calls `setpriority(2)`.
 pub(crate) fn nice(value: i32) -> io::Result<()> {
     // SAFETY: it takes numbers and touches no memory.
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) })?;
     Ok(())
 }
 
-/// `ioprio_set(2)`. Levels are from 0 to 7; in a greater one the kernel sees
-/// other things.
+/// Calls `ioprio_set(2)`. Levels are from 0 to 7; the kernel reads other things from a
+/// greater one.
 pub(crate) fn io_priority(class: u8, level: u8) -> io::Result<()> {
     const WHO_PROCESS: i32 = 1;
     const CLASS_SHIFT: u32 = 13;
@@ -37,7 +37,8 @@ pub(crate) fn io_priority(class: u8, level: u8) -> io::Result<()> {
     Ok(())
 }
 
-/// `sched_setscheduler(2)`: the system call, since musl's function refuses.
+/// Calls `sched_setscheduler(2)`, by the system call itself, since musl's function
+/// refuses.
 pub(crate) fn scheduler(policy: i32, priority: i32) -> io::Result<()> {
     // SAFETY: the pointer is to the one number that the kernel's
     // `struct sched_param` is.

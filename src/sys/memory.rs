@@ -32,7 +32,7 @@ const FIXED: SealFlag = SealFlag::F_SEAL_SHRINK
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_WRITE);
 
-/// Memory with these bytes, one part after the other, that nobody can change or
+/// Makes memory with these bytes, one part after the other, that nobody can change or
 /// shrink: `memfd_create(2)` with seals.
 pub(crate) fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
@@ -50,8 +50,8 @@ pub(crate) fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// The kernel refuses while somebody holds on to one of the pages: when memory is
-/// short, whoever looks for some.
+/// Seals the memory. The kernel refuses while something holds on to one of the pages:
+/// when memory is short, this can be any process that looks for some.
 fn seal(file: &File) -> io::Result<()> {
     const TRIES: usize = 10;
     for _ in 0..TRIES {
@@ -63,30 +63,30 @@ fn seal(file: &File) -> io::Result<()> {
     Err(Errno::EBUSY.into())
 }
 
-/// The length of [`sealed`] memory; `None` when it is not sealed or has holes:
-/// whoever made it wrote every byte, and no length is believed for which nobody
-/// has spent the memory.
+/// Gives the length of [`sealed`] memory; `None` when it is not sealed or has holes.
+/// The process that made it wrote every byte, and a length is not believed unless
+/// somebody has spent the memory for it.
 fn sealed_length(fd: BorrowedFd<'_>) -> io::Result<Option<usize>> {
     let seals = match fcntl(fd, FcntlArg::F_GET_SEALS) {
         Ok(seals) => SealFlag::from_bits_truncate(seals),
-        // It is no file in memory.
+        // It is not a file in memory.
         Err(Errno::EINVAL) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     if !seals.contains(FIXED) {
         return Ok(None);
     }
-    // After the seals were seen: from then on this does not change.
+    // This comes after the seals were seen: from then on it does not change.
     let about = fstat(fd)?;
-    // In units of 512 bytes, whatever the size of a page.
+    // The blocks are units of 512 bytes, whatever the size of a page.
     let is_whole = about.st_blocks.saturating_mul(512) >= about.st_size;
     Ok(usize::try_from(about.st_size).ok().filter(|_| is_whole))
 }
 
-/// A copy of the bytes of [`sealed`] memory; `None` when it is not sealed, not
-/// `length` long, or has holes.
+/// Copies the bytes of [`sealed`] memory; `None` when it is not sealed, not `length`
+/// long, or has holes.
 ///
-/// Others may have the same open file: its offset is not used.
+/// Other processes may have the same open file, so its offset is not used.
 pub(crate) fn read_sealed(fd: OwnedFd, length: u64) -> io::Result<Option<Vec<u8>>> {
     let found = sealed_length(fd.as_fd())?;
     let Some(length) = found.filter(|found| *found as u64 == length) else {
@@ -110,22 +110,22 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// `None` when it is not sealed or has holes.
+    /// Maps the memory; `None` when it is not sealed or has holes.
     pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<Option<Self>> {
         let Some(length) = sealed_length(fd)? else {
             return Ok(None);
         };
         let start = match NonZeroUsize::new(length) {
             Some(length) => map(fd, length)?,
-            // The kernel maps nothing that is empty.
+            // The kernel does not map an empty file.
             None => NonNull::dangling(),
         };
         Ok(Some(Self { start, length }))
     }
 }
 
-/// Private, though nobody writes: before Linux 6.7 what is sealed cannot be
-/// mapped in any other way. As long as nobody writes, there is no copy.
+/// Maps the memory as private, though nobody writes: before Linux 6.7 sealed memory
+/// cannot be mapped in any other way. As long as nobody writes, there is no copy.
 fn map(fd: BorrowedFd<'_>, length: NonZeroUsize) -> io::Result<NonNull<u8>> {
     let flags = MapFlags::MAP_PRIVATE;
     // SAFETY: a new mapping at an address of the kernel's choice touches no
@@ -167,7 +167,7 @@ unsafe impl Sync for Mapping {}
 mod tests {
     use super::*;
 
-    /// Memory of this length that begins with these bytes.
+    /// Makes memory of this length that begins with these bytes.
     fn memory(bytes: &[u8], length: u64, seals: SealFlag) -> OwnedFd {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let mut file = File::from(memfd_create(c"other", flags).unwrap());

@@ -1,8 +1,8 @@
 //! The operating system: the only unsafe code of the crate.
 //!
-//! Nothing here knows a frame, an entry or a handle. What every new process calls
-//! is called by `syscall`, where one page of code has all of it: each function of
-//! the C library is another page that the process must get first.
+//! Nothing here knows a frame, an entry or a handle. What every new process calls goes
+//! through `syscall`, for which one page of code is enough: each function of the C
+//! library is another page that the process must get first.
 //!
 //! Each file promises:
 //!
@@ -37,8 +37,8 @@
     reason = "system calls that nix lacks or whose contract it cannot carry"
 )]
 
-/// A name for the linker. With the version: two of this crate may be in one
-/// binary.
+/// Makes a name for the linker. It contains the version, because two versions of this
+/// crate may be in one binary.
 macro_rules! symbol {
     ($name:literal) => {
         concat!(

@@ -14,7 +14,7 @@ use super::{
     place::{mount, open_dir, write_at},
 };
 
-/// `unshare(2)` of these `CLONE_NEW*`.
+/// Calls `unshare(2)` with these `CLONE_NEW*`.
 pub(crate) fn unshare(flags: i32) -> io::Result<()> {
     // SAFETY: it takes a number; the namespaces of this thread, the only one,
     // own no memory of the process.
@@ -29,19 +29,20 @@ pub(crate) struct Maps {
     pub(crate) gids: String,
 }
 
-/// A user namespace with these maps. From inside, a process may map its own id
-/// only; so a helper that stays outside writes them.
+/// Enters a user namespace with these maps. From inside, a process may only map its own
+/// id, so a helper that stays outside writes the maps.
 pub(crate) fn enter_user(maps: &Maps) -> io::Result<()> {
     if maps.uids.is_empty() && maps.gids.is_empty() {
         return unshare(libc::CLONE_NEWUSER);
     }
-    // By a handle: /proc may show the numbers of another namespace.
+    // The process is named by a handle, because /proc may show the numbers of another
+    // namespace.
     let own = open_dir("/proc/self".as_ref())?;
     let (mut wait, mut go) = pipe()?;
     let helper = match fork::fork()? {
         Side::Child(_) => {
             drop(go);
-            // The end says that there is nothing to write to.
+            // The end of the pipe says that there is nothing to write to.
             let result = match wait.read(&mut [0]) {
                 Ok(1) => write_maps(&own, maps),
                 _ => Ok(()),
@@ -74,8 +75,8 @@ fn write_maps(process: &OwnedFd, maps: &Maps) -> io::Result<()> {
         return Ok(());
     }
     match write_at(process, c"gid_map", &maps.gids) {
-        // Without the right to set groups the kernel wants this first, or
-        // leaving a group could open what is closed to the group.
+        // Without the right to set groups the kernel wants this first, because leaving
+        // a group could open what is closed to that group.
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
             write_at(process, c"setgroups", "deny")?;
             write_at(process, c"gid_map", &maps.gids)
@@ -84,20 +85,20 @@ fn write_maps(process: &OwnedFd, maps: &Maps) -> io::Result<()> {
     }
 }
 
-/// In a new mount namespace: nothing that is mounted here is seen outside, and
-/// nothing that is mounted outside from here on is seen here.
+/// Separates the mounts of a new mount namespace: nothing that is mounted here is seen
+/// outside, and nothing that is mounted outside from now on is seen here.
 pub(crate) fn make_mounts_private() -> io::Result<()> {
     mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE)
 }
 
-/// A /proc of this PID namespace.
+/// Mounts a /proc of this PID namespace.
 pub(crate) fn mount_proc(at: &[u8]) -> io::Result<()> {
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     mount(c"proc", &CString::new(at)?, Some(c"proc"), flags)
 }
 
-/// A time namespace whose clocks are so many seconds ahead. `unshare` is for
-/// children only; with one thread a process may follow.
+/// Enters a time namespace whose clocks are this many seconds ahead. `unshare` is for
+/// children only, but a process with one thread may follow.
 pub(crate) fn enter_time(monotonic: i64, boottime: i64) -> io::Result<()> {
     unshare(libc::CLONE_NEWTIME)?;
     let offsets = format!("monotonic {monotonic} 0\nboottime {boottime} 0\n");

@@ -1,8 +1,9 @@
-//! Descriptors of this library's own in somebody else's process.
+//! The library's own descriptors in the user's process.
 //!
-//! A program may close every descriptor it has, as daemons do, and ours with them.
-//! The number is then free for a file of the program's. So each of ours is
-//! remembered with what it is, and looked at before it is written to or closed.
+//! A program may close every descriptor it has, as daemons do, and the library's among
+//! them. The number is then free for a file of the program. So the library remembers
+//! what each of its descriptors is, and looks at it before it writes to it or closes
+//! it.
 
 use std::{
     alloc::{self, Layout},
@@ -14,21 +15,21 @@ use std::{
 
 use super::epoch;
 
-/// What stands at each descriptor number below 65,536, as far as it is ours.
+/// What is at each descriptor number below 65,536, if it is ours.
 ///
-/// `Process::fork_current` copies the program with all its descriptors and must
-/// close those that are ours, while copies of our handles still name them. So
-/// this table, not the handle, decides who closes: the one that takes the entry
-/// out. Lock-free, because a fork may copy it at any moment.
+/// `Process::fork_current` copies the program with all its descriptors and must close
+/// those that are ours, while copies of our handles still name them. So this table, not
+/// the handle, decides who closes: the one that takes the entry out. It has no lock,
+/// because a fork may copy it at any moment.
 ///
-/// Made at the first need and never freed: a process that has none of them, as most
-/// workers, has no page of it.
+/// It is made when it is first needed and never freed: a process without such
+/// descriptors, as most workers are, has no page of it.
 static OURS: AtomicPtr<[AtomicU64; LISTED]> = AtomicPtr::new(ptr::null_mut());
 
-/// So many numbers are listed.
+/// How many numbers are listed.
 const LISTED: usize = 1 << 16;
 
-/// A descriptor of this library's own in the user's program.
+/// A descriptor in the user's program that belongs to this library.
 #[derive(Debug)]
 pub(crate) struct Ours {
     fd: Option<OwnedFd>,
@@ -47,13 +48,13 @@ impl Ours {
         Self { fd: Some(fd), is }
     }
 
-    /// The descriptor, unless the program has closed it behind our back.
+    /// Gives the descriptor, unless the program has closed it behind our back.
     pub(crate) fn still(&self) -> Option<BorrowedFd<'_>> {
         let fd = self.fd.as_ref()?.as_fd();
         (identity(fd.as_raw_fd()) == self.is).then_some(fd)
     }
 
-    /// Takes it out. What is left must not be used any more.
+    /// Takes the descriptor out. What is left must not be used any more.
     pub(crate) fn take(&mut self) -> Self {
         Self {
             fd: self.fd.take(),
@@ -61,14 +62,14 @@ impl Ours {
         }
     }
 
-    /// What drop does, earlier. It must not be used any more.
+    /// Does what drop does, but earlier. The descriptor must not be used any more.
     pub(crate) fn close(&mut self) {
         let is_open = self.still().is_some();
         let Some(fd) = self.fd.take() else { return };
         let is_listed = entry(fd.as_raw_fd()).is_none_or(|entry| take_out(entry, self.is));
         if !is_open || !is_listed {
-            // Closed by the program or by `close_ours`: the number may be
-            // somebody else's now.
+            // The program or `close_ours` has closed it: the number may belong to
+            // something else now.
             let _ = fd.into_raw_fd();
         }
     }
@@ -96,7 +97,7 @@ impl Drop for Ours {
     }
 }
 
-/// Whether this library holds the descriptor of this number.
+/// Tells whether this library holds the descriptor of this number.
 pub(crate) fn is_ours(fd: RawFd) -> bool {
     let is = entry(fd).map_or(0, |entry| entry.load(Ordering::Relaxed));
     is != 0 && identity(fd) == is
@@ -111,7 +112,7 @@ fn table() -> Option<&'static [AtomicU64; LISTED]> {
     unsafe { OURS.load(Ordering::Acquire).as_ref() }
 }
 
-/// The table; `None` where there is no memory for it, which lists nothing.
+/// Makes the table; `None` if there is no memory for it, and then nothing is listed.
 fn make_table() -> Option<&'static [AtomicU64; LISTED]> {
     let layout = Layout::new::<[AtomicU64; LISTED]>();
     // SAFETY: the layout has a size.
@@ -126,7 +127,7 @@ fn make_table() -> Option<&'static [AtomicU64; LISTED]> {
     table()
 }
 
-/// Whether this is what was listed there; it is listed no more.
+/// Tells whether this is what was listed there, and takes it off the list.
 fn take_out(entry: &AtomicU64, is: u64) -> bool {
     entry
         .compare_exchange(is, 0, Ordering::Relaxed, Ordering::Relaxed)
@@ -145,14 +146,14 @@ pub(crate) fn close_ours() {
     }
 }
 
-/// What the descriptor is, as a number that no other open one has: inode and
-/// device. (Before Linux 6.9 all pidfds have one inode.) Never 0; all that are
-/// not open are one.
+/// Tells what the descriptor is, as a number that no other open one has, made from
+/// inode and device. (Before Linux 6.9 all pidfds have the same inode.) It is never 0,
+/// and the same for all that are not open.
 fn identity(fd: RawFd) -> u64 {
     // SAFETY: an all-zero status is one.
     let mut status: libc::stat = unsafe { mem::zeroed() };
-    // By the system call: glibc's function asks for an empty path, which costs
-    // more and which a filter may refuse.
+    // This is the system call itself: glibc's function asks for an empty path, which
+    // costs more and which a filter may refuse.
     // SAFETY: the pointer is to a status, which is what the call writes.
     let result = unsafe { libc::syscall(libc::SYS_fstat, fd, &raw mut status) };
     if result != 0 {
@@ -165,19 +166,19 @@ fn identity(fd: RawFd) -> u64 {
 /// hook, a signal handler. 0 is none.
 static MAIN_SOCKET: AtomicI32 = AtomicI32::new(0);
 
-/// What it is.
+/// What that socket is, see `identity`.
 static MAIN_IS: AtomicU64 = AtomicU64::new(0);
 
-/// Makes this the process's socket, for as long as the process lives. A copy that
-/// code of the user's forks has none.
+/// Makes this the process's socket, for as long as the process lives. A copy that user
+/// code forks has none.
 pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
     epoch::claim();
     MAIN_SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
     MAIN_IS.store(identity(socket.as_raw_fd()), Ordering::Relaxed);
 }
 
-/// The process's socket; `None` in the program, in a copy that code of the user's
-/// has forked, and where such code has closed it.
+/// Gives the process's socket; `None` in the program, in a copy that user code has
+/// forked, and when such code has closed it.
 pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
     if epoch::is_copy() {
         return None;

@@ -13,8 +13,8 @@ pub(crate) fn touch_stack() {
     }
 }
 
-/// Brings the page of a function into this process, and those around it that the
-/// kernel maps with it (64 KiB). Before Linux 5.14 it does nothing.
+/// Brings the page of a function into this process, together with those around it that
+/// the kernel maps with it (64 KiB). Before Linux 5.14 it does nothing.
 pub(crate) fn touch_code(code: *const ()) {
     let page = code.map_addr(|address| address & !(PAGE - 1));
     // SAFETY: it reads pages into memory and changes none; where nothing is mapped

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::exit::Rusage;
 
-/// `pidfd_open(2)`, close-on-exec. Readable once the process has ended.
+/// Calls `pidfd_open(2)`. The descriptor is close-on-exec, and readable once the
+/// process has ended.
 pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
     fail::check("pidfd_open")?;
     // SAFETY: it takes two numbers and touches no memory.
@@ -29,8 +30,8 @@ pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
     above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The process's id as this process sees it. In another PID namespace the process
-/// sees another.
+/// Gives the process's id as this process sees it. In another PID namespace, the
+/// process itself sees a different one.
 pub(crate) fn id(process: BorrowedFd<'_>) -> Option<i32> {
     let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
     let text = std::fs::read_to_string(path).ok()?;
@@ -38,13 +39,13 @@ pub(crate) fn id(process: BorrowedFd<'_>) -> Option<i32> {
     line.trim().parse().ok()
 }
 
-/// `pidfd_send_signal(2)`. A process that has ended is not an error.
+/// Calls `pidfd_send_signal(2)`. A process that has ended is not an error.
 pub(crate) fn signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     send(process, signal, 0)
 }
 
-/// Kills every process of the group that this one, of this id, is or was the
-/// leader of. A group that is empty is not an error.
+/// Kills every process of the group of which this process, with this id, is or was the
+/// leader. An empty group is not an error.
 ///
 /// `PIDFD_SIGNAL_PROCESS_GROUP` (Linux 6.9) names the group by the handle.
 pub(crate) fn kill_group(leader: BorrowedFd<'_>, id: u32) -> io::Result<()> {
@@ -55,7 +56,8 @@ pub(crate) fn kill_group(leader: BorrowedFd<'_>, id: u32) -> io::Result<()> {
     }
 }
 
-/// By its number, which is the group's as long as the leader lives.
+/// Kills the group by the leader's number, which is the group's as long as the leader
+/// lives.
 fn kill_group_of(leader: BorrowedFd<'_>, id: u32) -> io::Result<()> {
     let [ended] = poll([Want::Read(leader)], Deadline::NOW)?;
     if ended {
@@ -96,7 +98,7 @@ pub(crate) struct Reaped {
     pub(crate) rusage: Rusage,
 }
 
-/// `wait4(2)` for one child, or with −1 for any; `None` when none has ended (or
+/// Calls `wait4(2)` for one child, or with −1 for any. `None` when none has ended (or
 /// with `wait`, when there is no such child).
 pub(crate) fn reap(pid: i32, wait: bool) -> Option<Reaped> {
     let mut status = 0;
@@ -146,7 +148,7 @@ pub(crate) enum Collected {
     Status(i32),
     /// It is a child of this process, and lives.
     NotYet,
-    /// It is no child of this process, or somebody else has waited for it.
+    /// It is not a child of this process, or somebody else has waited for it.
     Stranger,
 }
 
@@ -159,8 +161,8 @@ impl Collected {
     }
 }
 
-/// Takes the wait status of an ended process away, when it is a child of this
-/// one: no zombie of ours stays. Any other process is left alone.
+/// Takes the wait status of an ended process away, if it is a child of this one, so
+/// that no zombie of ours stays. Any other process is left alone.
 pub(crate) fn collect(process: BorrowedFd<'_>) -> Collected {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
     match waitid(Id::PIDFd(process), flags) {
@@ -173,9 +175,9 @@ pub(crate) fn collect(process: BorrowedFd<'_>) -> Collected {
     }
 }
 
-/// [`open`] for a child that was made without an exit signal, by its id, which is
-/// its own until it is waited for. The kernel looks only at children without
-/// that signal, so that no other child is ever meant. `None` when there is none.
+/// Does what [`open`] does for a child that was made without an exit signal. The id is
+/// the child's until it is waited for. The kernel looks only at children without that
+/// signal, so no other child is ever meant. `None` when there is none.
 pub(crate) fn open_silent(child: i32) -> Option<OwnedFd> {
     let flags =
         WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WCLONE;
@@ -190,11 +192,11 @@ pub(crate) fn await_end(process: BorrowedFd<'_>, deadline: Deadline) {
 }
 
 /// Kills a child that was made without an exit signal, by its id. Any other process
-/// of that id is left alone: this one was reaped.
+/// with that id is left alone, because then the child was reaped.
 pub(crate) fn kill_silent(child: i32) {
     let flags =
         WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WCLONE;
-    // The handle first: what is then seen to be such a child is what it names.
+    // The handle comes first: what is then seen to be such a child is what it names.
     if let Ok(handle) = open(child)
         && let Ok(WaitStatus::StillAlive) = waitid(Id::PIDFd(handle.as_fd()), flags)
     {
@@ -212,8 +214,8 @@ struct Info {
     exit_code: i32,
 }
 
-/// The wait status of an ended process, from the kernel's own record
-/// (`PIDFD_GET_INFO`, Linux 6.15); `None` when that is not to be had.
+/// Gives the wait status of an ended process, from the kernel's own record
+/// (`PIDFD_GET_INFO`, Linux 6.15); `None` when there is none.
 pub(crate) fn exit_status(process: BorrowedFd<'_>) -> Option<i32> {
     const PIDFD_INFO_EXIT: u64 = 1 << 3;
     /// `_IOWR(0xFF, 11, struct pidfd_info)` with its first size.
@@ -256,7 +258,7 @@ mod tests {
         let handle = open(id.cast_signed()).unwrap();
         leader.kill().unwrap();
         leader.wait().unwrap();
-        // Its number could be another's by now.
+        // Its number could belong to another process by now.
         let refused = kill_group_of(handle.as_fd(), id).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         match kill_group(handle.as_fd(), id) {

@@ -1,4 +1,4 @@
-//! Where processes stand: session, group, terminal, cgroup, root directory.
+//! The place of processes: session, group, terminal, cgroup, root directory.
 
 use std::{
     ffi::{CStr, CString},
@@ -24,33 +24,34 @@ use nix::{
 
 use super::check;
 
-/// The process group of this process, if that is not the other's.
+/// Gives the process group of this process, if that is not the other process's.
 pub(crate) fn group_unlike(other: i32) -> Option<i32> {
     let own = nix::unistd::getpgrp();
     let its = nix::unistd::getpgid(Some(Pid::from_raw(other)));
     its.is_ok_and(|its| its != own).then(|| own.as_raw())
 }
 
-/// Whether another process is in the session of this one.
+/// Tells whether another process is in the session of this one.
 pub(crate) fn shares_session(other: i32) -> io::Result<bool> {
     let its = nix::unistd::getsid(Some(Pid::from_raw(other)))?;
     Ok(its == nix::unistd::getsid(None)?)
 }
 
-/// `TIOCSCTTY`: for the leader of a session that has no terminal.
+/// Sets the controlling terminal by `TIOCSCTTY`, for the leader of a session that has
+/// none.
 pub(crate) fn controlling_terminal(terminal: &OwnedFd) -> io::Result<()> {
     // SAFETY: the request takes a number and touches no memory.
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY as _, 0) })?;
     Ok(())
 }
 
-/// `pivot_root(2)`, in a mount namespace of its own: the new root is mounted on
+/// Calls `pivot_root(2)`, in a mount namespace of its own. The new root is mounted on
 /// itself, so that any directory will do, and the old one is let go of.
 pub(crate) fn pivot_root(path: &[u8]) -> io::Result<()> {
     let new = CString::new(path)?;
     mount(&new, &new, None, libc::MS_BIND | libc::MS_REC)?;
     nix::unistd::chdir(&*new)?;
-    // Both in one place: the old root lies on top of the new one.
+    // Both have the same place: the old root lies on top of the new one.
     // SAFETY: both are strings that end in NUL.
     check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) })?;
     // SAFETY: a string that ends in NUL.
@@ -58,7 +59,7 @@ pub(crate) fn pivot_root(path: &[u8]) -> io::Result<()> {
     Ok(nix::unistd::chdir("/")?)
 }
 
-/// `mount(2)` without data.
+/// Calls `mount(2)` without data.
 pub(super) fn mount(
     source: &CStr,
     target: &CStr,
@@ -72,7 +73,7 @@ pub(super) fn mount(
     Ok(())
 }
 
-/// A directory, to look up files in: `O_PATH`.
+/// Opens a directory to look up files in, with `O_PATH`.
 pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     let mut options = File::options();
     options
@@ -81,7 +82,7 @@ pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     Ok(options.open(path)?.into())
 }
 
-/// Writes a file of a directory, with one call.
+/// Writes a file in a directory, with one call.
 pub(super) fn write_at(dir: impl AsFd, name: &CStr, text: &str) -> io::Result<()> {
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     let mut file = File::from(openat(dir, name, flags, Mode::empty())?);
@@ -97,16 +98,16 @@ pub(crate) fn join_cgroup(dir: &OwnedFd) -> io::Result<()> {
     write_at(dir, c"cgroup.procs", "0")
 }
 
-/// Whether it is a directory of the second version's hierarchy.
+/// Tells whether it is a directory in the hierarchy of the second version.
 pub(crate) fn is_cgroup2(dir: &OwnedFd) -> bool {
     fstatfs(dir).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
-/// Whether this process is in this cgroup itself.
+/// Tells whether this process is in this cgroup itself.
 pub(crate) fn is_in_cgroup(dir: &OwnedFd) -> io::Result<bool> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let procs = match openat(dir, c"cgroup.procs", flags, Mode::empty()) {
-        // It was removed.
+        // The cgroup was removed.
         Err(Errno::ENOENT | Errno::ENODEV) => return Ok(false),
         procs => io::read_to_string(File::from(procs?))?,
     };
@@ -114,8 +115,8 @@ pub(crate) fn is_in_cgroup(dir: &OwnedFd) -> io::Result<bool> {
     Ok(procs.lines().any(|line| line == own))
 }
 
-/// `cgroup.kill` (Linux 5.14): SIGKILL for everything in this cgroup and below,
-/// whatever is forked meanwhile. One that was removed is not an error.
+/// Writes `cgroup.kill` (Linux 5.14): SIGKILL for everything in this cgroup and below,
+/// whatever is forked meanwhile. A cgroup that was removed is not an error.
 pub(crate) fn kill_cgroup(dir: &OwnedFd) -> io::Result<()> {
     let is_gone =
         |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));

@@ -15,7 +15,7 @@ use super::check;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Point);
 
-/// The earlier stands first.
+/// The points in order, the earlier one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Point {
     Now,
@@ -24,13 +24,14 @@ enum Point {
 }
 
 impl Deadline {
-    /// It has passed: looks once, without a wait.
+    /// A deadline that has passed: a wait looks once, without waiting.
     pub(crate) const NOW: Self = Self(Point::Now);
 
     /// No limit.
     pub(crate) const NEVER: Self = Self(Point::Never);
 
-    /// This long from now; a time that cannot be represented is no limit.
+    /// Gives the deadline this long from now; a time that cannot be represented is no
+    /// limit.
     pub(crate) fn after(duration: Duration) -> Self {
         Self::at(Instant::now().checked_add(duration))
     }
@@ -39,17 +40,17 @@ impl Deadline {
         Self(instant.map_or(Point::Never, Point::At))
     }
 
-    /// The earlier of this and `duration` from now.
+    /// Gives the earlier of this and `duration` from now.
     pub(crate) fn within(self, duration: Duration) -> Self {
         self.or(Self::after(duration))
     }
 
-    /// The earlier of two.
+    /// Gives the earlier of two.
     pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0.min(other.0))
     }
 
-    /// What is left; `None` is no limit.
+    /// Tells how much time is left; `None` is no limit.
     pub(crate) fn remaining(self) -> Option<Duration> {
         match self.0 {
             Point::Now => Some(Duration::ZERO),
@@ -74,24 +75,25 @@ pub(crate) enum Want<'fd> {
     Read(BorrowedFd<'fd>),
     /// Room to write, or its end.
     Write(BorrowedFd<'fd>),
-    /// Its end alone: the peer is gone.
+    /// Only its end: the other side is gone.
     End(BorrowedFd<'fd>),
     /// Nothing: keeps the place.
     Nothing,
 }
 
 impl<'fd> Want<'fd> {
-    /// To read from this one.
+    /// Waits for something to read from this one.
     pub(crate) fn read(fd: &'fd impl AsFd) -> Self {
         Self::Read(fd.as_fd())
     }
 
-    /// As the kernel takes it; it looks at no number below zero.
+    /// Makes the entry as the kernel takes it; the kernel looks at no number below
+    /// zero.
     fn entry(self) -> libc::pollfd {
         let (fd, events) = match self {
             Self::Read(fd) => (fd.as_raw_fd(), libc::POLLIN),
             Self::Write(fd) => (fd.as_raw_fd(), libc::POLLOUT),
-            // The kernel tells it unasked.
+            // The kernel tells the end unasked.
             Self::End(fd) => (fd.as_raw_fd(), 0),
             Self::Nothing => (-1, 0),
         };
@@ -103,9 +105,9 @@ impl<'fd> Want<'fd> {
     }
 }
 
-/// `ppoll(2)`: waits until one of them is ready or the deadline has passed, and
-/// says which are ready. Interruptions by signals do not show. A deadline that
-/// has passed still looks once.
+/// Calls `ppoll(2)`: waits until one of them is ready or the deadline has passed, and
+/// says which are ready. Interruptions by signals do not show. A deadline that has
+/// passed still looks once.
 pub(crate) fn poll<const N: usize>(
     wants: [Want<'_>; N],
     deadline: Deadline,
@@ -115,8 +117,8 @@ pub(crate) fn poll<const N: usize>(
     Ok(fds.map(|fd| fd.revents != 0))
 }
 
-/// [`poll`] for reading on any number of descriptors: the places of those that
-/// are ready.
+/// Does what [`poll`] does, for reading on any number of descriptors, and gives the
+/// places of those that are ready.
 pub(crate) fn poll_many(read: &[BorrowedFd<'_>], deadline: Deadline) -> io::Result<Vec<usize>> {
     let mut fds: Vec<_> = read.iter().map(|fd| Want::Read(*fd).entry()).collect();
     wait(&mut fds, deadline)?;
@@ -137,20 +139,20 @@ fn wait(fds: &mut [libc::pollfd], deadline: Deadline) -> io::Result<()> {
         match check(result).map_err(|error| (error.raw_os_error(), error)) {
             Ok(_) => return Ok(()),
             Err((Some(libc::EINTR), _)) => {}
-            // It takes no more entries than RLIMIT_NOFILE says, which may be
-            // lower than what is open.
+            // The kernel takes no more entries than RLIMIT_NOFILE says, which may be
+            // lower than the number that is open.
             Err((Some(libc::EINVAL), _)) => return select(fds, deadline),
             Err((_, error)) => return Err(error),
         }
     }
 }
 
-/// `pselect(2)`, which looks at what is open, whatever the limit says. By the
-/// system call: the C library's sets end at 1,024.
+/// Calls `pselect(2)`, which looks at what is open, whatever the limit says. It is the
+/// system call itself, because the C library's sets end at 1,024.
 fn select(fds: &mut [libc::pollfd], deadline: Deadline) -> io::Result<()> {
     const BITS: usize = u64::BITS as usize;
-    /// The word and the bit of a descriptor; `None` for a place that is kept,
-    /// and for one of which the end is asked, which this call cannot tell.
+    /// Gives the word and the bit of a descriptor; `None` for a place that is only
+    /// kept, and for a descriptor whose end is asked for, which this call cannot tell.
     fn place(fd: &libc::pollfd) -> Option<(usize, u64)> {
         if fd.events == 0 {
             return None;

@@ -1,12 +1,12 @@
-//! What a program counts that was built to count (`-C instrument-coverage`).
+//! What a program counts if it was built to count (`-C instrument-coverage`).
 //!
-//! LLVM's runtime writes its counters in an exit handler, which these processes
-//! leave without. In a program that does not count its functions are not linked,
-//! and all that happens here is one comparison.
+//! LLVM's runtime writes its counters in an exit handler, and these processes end
+//! without running one. In a program that does not count, the runtime's functions are
+//! not linked, and all that happens here is one comparison.
 
 use std::ffi::{c_char, c_int};
 
-/// The runtime's functions, null where they are not linked.
+/// The runtime's functions; each is null if it is not linked.
 #[repr(C)]
 struct Runtime {
     write_file: Option<unsafe extern "C" fn() -> c_int>,
@@ -15,8 +15,8 @@ struct Runtime {
     is_continuous: Option<unsafe extern "C" fn() -> c_int>,
 }
 
-// Weak: null when the program does not count. Hidden, as LLVM has them: in a
-// shared object they are that object's own.
+// They are weak, so they are null when the program does not count, and hidden, as LLVM
+// has them: in a shared object they are that object's own.
 std::arch::global_asm!(
     ".weak __llvm_profile_write_file",
     ".hidden __llvm_profile_write_file",
@@ -49,8 +49,8 @@ fn runtime() -> &'static Runtime {
     unsafe { &RUNTIME }
 }
 
-/// In a new process: counts from zero, into a file of its own. What it
-/// inherited is written by the process it was forked from.
+/// Makes a new process count from zero, into a file of its own. What it inherited is
+/// written by the process that it was forked from.
 pub(crate) fn begin() {
     let Some(reset) = runtime().reset_counters else {
         return;
@@ -62,8 +62,8 @@ pub(crate) fn begin() {
     let Some(set_filename) = runtime().set_filename else {
         return;
     };
-    // Without it there is the compiler's: one file, which each process locks and
-    // adds to.
+    // Without the variable there is the compiler's own name: one file, which each
+    // process locks and adds to.
     // SAFETY: the environment's strings end in NUL, so the first byte is there.
     if pattern.is_null() || unsafe { *pattern } == 0 {
         return;
@@ -82,7 +82,7 @@ pub(crate) fn write() {
     let (Some(write), Some(reset)) = (runtime().write_file, runtime().reset_counters) else {
         return;
     };
-    // The counters are the file (`%c`), of all forks together.
+    // The counters are the file itself (`%c`), for all forks together.
     if runtime().is_continuous.is_some_and(is_on) {
         return;
     }

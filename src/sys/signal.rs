@@ -14,11 +14,11 @@ use super::{check, fork};
 
 /// Blocks every signal in the calling thread.
 pub(crate) fn block_all() {
-    // Fails for a bad `how` only.
+    // This fails only for a bad `how`.
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
 }
 
-/// Unblocks every signal in the calling thread, as a fresh program has them.
+/// Unblocks every signal in the calling thread, as in a fresh program.
 pub(crate) fn unblock_all() {
     set_mask(0);
 }
@@ -37,7 +37,7 @@ fn set_mask(blocked: u64) {
         )
     };
     if result != 0 {
-        // A kernel whose sets are longer. Fails for a bad `how` only.
+        // This kernel's sets are longer. This fails only for a bad `how`.
         let all = Signal::iterator().filter(|signal| blocked & bit(*signal as i32) != 0);
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all.collect()), None);
     }
@@ -51,7 +51,7 @@ impl Mask {
     /// Blocks every signal in the calling thread.
     pub(crate) fn block() -> Self {
         let mut before = SigSet::empty();
-        // Fails for a bad `how` only.
+        // This fails only for a bad `how`.
         let _ = sigprocmask(
             SigmaskHow::SIG_SETMASK,
             Some(&SigSet::all()),
@@ -66,9 +66,8 @@ impl Mask {
     }
 }
 
-/// Throws away the signals that arrived while they were blocked, but not
-/// [`DETACH`] and not what the owner sent: a worker from stock has a handle
-/// before it looks here.
+/// Throws away the signals that arrived while they were blocked, except [`DETACH`] and
+/// those that the owner sent: a worker from stock has a handle before it looks here.
 pub(crate) fn discard_pending(owner: i32) {
     let mut kept = Vec::new();
     let mut all = SigSet::all();
@@ -97,10 +96,10 @@ pub(crate) fn discard_pending(owner: i32) {
     }
 }
 
-/// Dispositions as a fresh Rust `main` has them: every handler gone, ignored
-/// signals still ignored (so that `nohup` works), SIGPIPE ignored. SIGCHLD is at
-/// its default, or no exit could be seen. One exception: [`DETACH`] has a
-/// handler.
+/// Sets the dispositions to those of a fresh Rust `main`: every handler is gone,
+/// ignored signals are still ignored (so that `nohup` works), and SIGPIPE is ignored.
+/// SIGCHLD is at its default, or no exit could be seen. The one exception is
+/// [`DETACH`], which has a handler.
 pub(crate) fn reset_dispositions() {
     let mut ignored = 0;
     for signal in 1..=libc::SIGRTMAX() {
@@ -119,9 +118,9 @@ pub(crate) fn reset_dispositions() {
     dispose(DETACH, handler as libc::sighandler_t);
 }
 
-/// Puts right what a template needs to see its children end: SIGCHLD is not
-/// ignored, and leaves a status. A handler may stand there; it never runs in a
-/// template, where the signal is blocked.
+/// Puts right what a template needs to see its children end: SIGCHLD is not ignored,
+/// and leaves a status. It may have a handler, which never runs in a template, where
+/// the signal is blocked.
 pub(crate) fn see_children() {
     let mut action = empty_action();
     // SAFETY: a null new action only reads; `action` is a live sigaction.
@@ -136,19 +135,19 @@ pub(crate) fn see_children() {
     }
 }
 
-/// Which signals a thread blocks and its process ignores: a bit each, the lowest
-/// for 1, as the kernel has them.
+/// Which signals a thread blocks and its process ignores: one bit for each, the lowest
+/// for signal 1, as the kernel has them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signals {
     pub(crate) blocked: u64,
     pub(crate) ignored: u64,
 }
 
-/// Which signals were ignored when this process became a template's, and are in its
-/// forks.
+/// Which signals were ignored when this process came to belong to a template, and are
+/// ignored in its forks.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
 
-/// Ignores these signals and no others, which one that is executed next inherits.
+/// Ignores these signals and no others; a program that is executed next inherits that.
 /// SIGPIPE is left to [`for_program`].
 pub(crate) fn ignore(signals: u64) {
     let mut changed = (signals ^ IGNORED.load(Ordering::Relaxed)) & !bit(libc::SIGPIPE);
@@ -159,7 +158,7 @@ pub(crate) fn ignore(signals: u64) {
             0 => libc::SIG_DFL,
             _ => libc::SIG_IGN,
         };
-        // The C library keeps two for itself: they stay what they are.
+        // The C library keeps two signals for itself; they stay as they are.
         dispose(place.cast_signed() + 1, handler);
     }
 }
@@ -168,8 +167,8 @@ fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
-/// What another program expects that is executed: SIGPIPE at its default, and
-/// these signals blocked. (Handlers are gone with the exec.)
+/// Sets what a program expects that is executed: SIGPIPE at its default, and these
+/// signals blocked. (Handlers are gone with the exec.)
 pub(crate) fn for_program(blocked: u64) {
     dispose(libc::SIGPIPE, libc::SIG_DFL);
     set_mask(blocked);
@@ -179,7 +178,7 @@ fn disposition(signal: i32) -> libc::sighandler_t {
     let mut old = empty_action();
     // SAFETY: a null new action only reads; `old` is a live sigaction.
     let result = unsafe { libc::sigaction(signal, ptr::null(), &raw mut old) };
-    // The C library keeps a few real-time signals to itself: EINVAL.
+    // The C library keeps a few real-time signals for itself and gives EINVAL.
     if result == 0 {
         old.sa_sigaction
     } else {
@@ -202,12 +201,12 @@ fn empty_action() -> libc::sigaction {
     unsafe { std::mem::zeroed() }
 }
 
-/// SIGCHLD arrivals as something to poll; non-blocking, close-on-exec.
+/// The arrivals of SIGCHLD as something to poll; non-blocking and close-on-exec.
 #[derive(Debug)]
 pub(crate) struct ChildSignals(OwnedFd);
 
 impl ChildSignals {
-    /// Every signal must be blocked.
+    /// Makes the descriptor. Every signal must be blocked.
     pub(crate) fn new() -> io::Result<Self> {
         super::fail::check("signalfd")?;
         let mut mask = SigSet::empty();
@@ -223,8 +222,8 @@ impl ChildSignals {
         super::fd::move_up(&mut self.0);
     }
 
-    /// The process that the pending SIGCHLD is about. The kernel keeps one
-    /// SIGCHLD pending at a time: others may have ended too.
+    /// Gives the process that the pending SIGCHLD is about. The kernel keeps only one
+    /// SIGCHLD pending at a time, so others may have ended, too.
     pub(crate) fn next(&mut self) -> Option<i32> {
         const PID: usize = std::mem::offset_of!(libc::signalfd_siginfo, ssi_pid);
         let mut info = [0; size_of::<libc::signalfd_siginfo>()];
@@ -245,7 +244,7 @@ impl AsFd for ChildSignals {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrived {
     pub(crate) number: i32,
-    /// Not sent by a process.
+    /// Whether it was not sent by a process.
     pub(crate) by_kernel: bool,
 }
 
@@ -256,7 +255,7 @@ pub(crate) fn next() -> Arrived {
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
         // SAFETY: both pointers are to live values.
         let number = unsafe { libc::sigwaitinfo(SigSet::all().as_ref(), &raw mut info) };
-        // Interrupted when it is stopped and continued.
+        // The wait is interrupted when the process is stopped and continued.
         if number > 0 {
             return Arrived {
                 number,
@@ -269,7 +268,7 @@ pub(crate) fn next() -> Arrived {
 /// Ends this process by a signal, without a core and before any other that is
 /// pending. Every signal must be blocked.
 pub(crate) fn die_of(signal: i32) -> ! {
-    // Fails for a bad value only.
+    // This fails only for a bad value.
     let _ = nix::sys::prctl::set_dumpable(false);
     dispose(signal, libc::SIG_DFL);
     let own = nix::unistd::getpid().as_raw();
@@ -283,18 +282,18 @@ pub(crate) fn die_of(signal: i32) -> ! {
     super::fork::exit(128 + signal)
 }
 
-/// `PR_SET_PDEATHSIG`: this process is killed when the thread that forked it
-/// ends. Sound for a template's children, since a template has one thread.
+/// Sets `PR_SET_PDEATHSIG`: this process is killed when the thread that forked it ends.
+/// That is sound for a template's children, since a template has one thread.
 pub(crate) fn die_with_parent() -> io::Result<()> {
-    // The kernel looks at the whole word of the second.
+    // The kernel looks at the whole word of the second argument.
     let (option, signal) = (libc::PR_SET_PDEATHSIG, c_long::from(libc::SIGKILL));
     // SAFETY: the option takes a number and touches no memory.
     check(unsafe { libc::syscall(libc::SYS_prctl, option, signal) })?;
     Ok(())
 }
 
-/// [`die_with_parent`], where that is this process; ends where it has died before its
-/// death could be a signal.
+/// Does what [`die_with_parent`] does, for the parent with this id. Ends this process
+/// if that one died before its death could be a signal.
 pub(crate) fn stay_with(parent: i32) -> io::Result<()> {
     let tied = die_with_parent();
     if fork::parent() != parent {
@@ -305,22 +304,22 @@ pub(crate) fn stay_with(parent: i32) -> io::Result<()> {
 
 /// Takes [`die_with_parent`] back.
 pub(crate) fn live_on() {
-    // Fails for an invalid signal only.
+    // This fails only for an invalid signal.
     let _ = nix::sys::prctl::set_pdeathsig(None);
 }
 
 /// The signal that asks a worker to live on without its template.
 ///
-/// Only a process itself can take back its parent-death signal, so a running
-/// worker has to be interrupted for it. SIGURG is ignored by default: a worker
-/// that has executed another program is not harmed by it. (The Go runtime
-/// chose it to preempt threads for the same reason.)
+/// Only a process itself can take back its parent-death signal, so a running worker has
+/// to be interrupted for it. SIGURG is ignored by default: it does not harm a worker
+/// that has executed another program. (The Go runtime chose it to preempt threads for
+/// the same reason.)
 pub(crate) const DETACH: i32 = libc::SIGURG;
 
-/// What `on_detach` answers, on the main socket.
+/// What `on_detach` answers on the main socket.
 static ANSWER: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
-/// From here on [`DETACH`] frees this process from its parent, and is answered
+/// Lets [`DETACH`] free this process from its parent, from here on, and be answered
 /// with these bytes.
 pub(crate) fn allow_detach(answer: [u8; 24]) {
     for (slot, word) in ANSWER.iter().zip(answer.chunks_exact(8)) {
@@ -338,7 +337,8 @@ extern "C" fn on_detach(_: libc::c_int) {
     unsafe { *errno = saved };
 }
 
-/// Runs in a signal handler: async-signal-safe calls only.
+/// Detaches this process. It runs in a signal handler, so it makes async-signal-safe
+/// calls only.
 fn detach() {
     // SAFETY: it has no conditions.
     let pid = unsafe { libc::getpid() };
@@ -373,14 +373,14 @@ fn detach() {
     };
 }
 
-/// Where this thread's errno is; the name differs between C libraries, the
+/// Tells where this thread's errno is. The name differs between C libraries, but the
 /// function does not.
 fn errno() -> *mut libc::c_int {
     // SAFETY: it has no conditions.
     unsafe { libc::__errno_location() }
 }
 
-/// `kill(2)` on a child that this process has not waited for.
+/// Calls `kill(2)` for a child that this process has not waited for.
 pub(crate) fn kill_child(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill touches no memory; the id of a child that was not waited
     // for cannot have been given to another process.

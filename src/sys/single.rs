@@ -13,20 +13,20 @@ const NAMING: Duration = Duration::from_millis(20);
 /// `PF_EXITING` of the kernel, in the flags of `/proc/PID/stat`.
 const EXITING: u64 = 4;
 
-/// This is the only thread of its process. What reads or changes what all threads
-/// share asks for it, by reference.
+/// The proof that this is the only thread of its process. Functions that read or change
+/// what all threads share ask for it, by reference.
 ///
-/// It is of its moment: it is not kept while code of the user's runs, which may
-/// start a thread. So there is no copy of it, and no other thread can have it.
+/// It holds only for the moment: it is not kept while user code runs, which may start a
+/// thread. So it cannot be copied, and no other thread can have it.
 #[derive(Debug)]
 pub(crate) struct Single(PhantomData<*const ()>);
 
-/// There are other threads, of these names.
+/// There are other threads, with these names.
 #[derive(Debug)]
 pub(crate) struct Threads(pub(crate) Vec<String>);
 
 impl Single {
-    /// Looks whether this is the only thread. One that was joined is still there
+    /// Checks whether this is the only thread. A thread that was joined is still there
     /// for a moment: `pthread_join` returns before the kernel has let go of it.
     pub(crate) fn check() -> Result<Self, Threads> {
         if is_alone() {
@@ -42,14 +42,15 @@ impl Single {
         Err(Threads(other_threads()))
     }
 
-    /// In the child of a fork, which has the thread that forked it alone.
+    /// Makes the proof in the child of a fork, which has only the thread that forked
+    /// it.
     pub(super) fn of_child() -> Self {
         Self(PhantomData)
     }
 }
 
-/// Whether this is the only thread now, by one system call: `unshare(CLONE_VM)` does nothing
-/// in a process with one thread and is refused in any other.
+/// Tells whether this is the only thread now, by one system call: `unshare(CLONE_VM)`
+/// does nothing in a process with one thread and is refused in any other.
 fn is_alone() -> bool {
     // SAFETY: with one thread it changes nothing, with more it fails.
     if unsafe { libc::unshare(libc::CLONE_VM) } == 0 {
@@ -58,13 +59,14 @@ fn is_alone() -> bool {
     if io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
         return false;
     }
-    // A filter denies unshare, as container runtimes' do. Without /proc as
-    // well there is nothing left to ask: then it is taken for single.
+    // A filter denies unshare, as those of container runtimes do. If there is no /proc
+    // either, there is nothing left to ask, and the process is taken to have one
+    // thread.
     fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
 }
 
-/// The names of the threads other than the first. A new one has the name of the
-/// thread that started it until it runs for the first time: it gets a moment.
+/// Gives the names of the threads other than the first. A new thread has the name of
+/// the thread that started it until it runs for the first time, so it gets a moment.
 fn other_threads() -> Vec<String> {
     let comm = |task: &Path| {
         let name = fs::read_to_string(task.join("comm")).ok()?;
@@ -82,22 +84,22 @@ fn other_threads() -> Vec<String> {
     }
 }
 
-/// Whether all threads but the first are on their way out. Without /proc nobody
-/// knows.
+/// Tells whether all threads but the first are on their way out. Without /proc this is
+/// not known.
 fn others_are_leaving() -> bool {
     let stat = |task: &Path| fs::read_to_string(task.join("stat")).ok();
     other_tasks(stat).is_ok_and(|stats| stats.iter().all(|stat| is_leaving(stat)))
 }
 
 fn is_leaving(stat: &str) -> bool {
-    // The name stands in parentheses and may have any character.
+    // The name is in parentheses and may have any character.
     let flags = stat
         .rsplit_once(')')
         .and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u64>().ok());
     flags.is_some_and(|flags| flags & EXITING != 0)
 }
 
-/// What `read` gives for the threads other than the first; those that end
+/// Gives what `read` gives for the threads other than the first; those that end
 /// meanwhile are left out.
 fn other_tasks(read: impl Fn(&Path) -> Option<String>) -> io::Result<Vec<String>> {
     let first = std::process::id().to_string();
@@ -119,7 +121,7 @@ mod tests {
         assert!(is_leaving(&stat(0x40_0044)));
         assert!(!is_leaving(&stat(0x40_0040)));
         assert!(!is_leaving(""));
-        // This test has a thread of its own, which does not leave.
+        // This test runs in a thread of its own, which does not leave.
         assert!(!others_are_leaving());
     }
 

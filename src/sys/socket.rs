@@ -16,13 +16,13 @@ use super::{check, fail, fd::above_standard};
 /// `SCM_MAX_FD`: the most descriptors that the kernel takes with one message.
 pub(crate) const MAX_FDS: usize = 253;
 
-/// The record of a sender's pidfd, which libc has not for every C library. It
-/// comes with every message where somebody has set `SO_PASSPIDFD`: whoever made
-/// a socket that was passed here can.
+/// The record of a sender's pidfd, which libc does not have for every C library. It
+/// comes with every message if somebody has set `SO_PASSPIDFD`, which the process that
+/// made a socket passed here can do.
 const SCM_PIDFD: libc::c_int = 4;
 
-/// A connected pair, close-on-exec, blocking. Never at the numbers of the
-/// standard streams, whoever closed those: what is written there would come
+/// Makes a connected pair, close-on-exec and blocking. It never has the numbers of the
+/// standard streams, even if those were closed: what is written there would come
 /// between the frames.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     fail::check("socketpair")?;
@@ -35,12 +35,12 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((above_standard(a)?, above_standard(b)?))
 }
 
-/// `sendmsg(2)`: the parts as one message, with copies of at most [`MAX_FDS`]
-/// descriptors. Never raises SIGPIPE. With `wait` it blocks until there is room,
-/// else that is `WouldBlock`.
+/// Calls `sendmsg(2)`: sends the parts as one message, with copies of at most
+/// [`MAX_FDS`] descriptors. Never raises SIGPIPE. With `wait` it blocks until there is
+/// room; without, that is `WouldBlock`.
 ///
-/// Not nix's `sendmsg`: that allocates, zeroed, which a new process pays for with
-/// two page faults.
+/// It is not nix's `sendmsg`, which allocates zeroed memory: a new process pays for
+/// that with two page faults.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     parts: &[IoSlice<'_>],
@@ -50,7 +50,7 @@ pub(crate) fn send(
     fail::check("sendmsg")?;
     let mut control = Control(MaybeUninit::uninit());
     let mut message = empty_message();
-    // An IoSlice is an iovec, std promises; sendmsg only reads them.
+    // std promises that an IoSlice is an iovec, and sendmsg only reads them.
     message.msg_iov = parts.as_ptr().cast_mut().cast();
     message.msg_iovlen = parts.len() as _;
     if !fds.is_empty() {
@@ -100,19 +100,20 @@ fn put_fds(message: &mut libc::msghdr, fds: &[BorrowedFd<'_>]) -> io::Result<()>
     // SAFETY: a BorrowedFd is its number, std promises, and there is room for
     // so many.
     unsafe { data.copy_from_nonoverlapping(fds.as_ptr().cast(), size_of_val(fds)) };
-    // Without the padding behind the last number, which nobody has written.
+    // The length is without the padding after the last number, which nobody has
+    // written.
     message.msg_controllen = header.cmsg_len as _;
     Ok(())
 }
 
-/// `shutdown(SHUT_RD)`: from here on the peer cannot send. What it sent before
-/// can still be received.
+/// Calls `shutdown(SHUT_RD)`: from here on the other end cannot send. What it sent
+/// before can still be received.
 pub(crate) fn refuse_more(socket: BorrowedFd<'_>) {
-    // Fails when the peer is gone: then it cannot send either.
+    // This fails when the other end is gone, and then it cannot send either.
     let _ = shutdown(socket.as_raw_fd(), Shutdown::Read);
 }
 
-/// Whether something that was sent from here has not been received yet.
+/// Tells whether something that was sent from here has not been received yet.
 #[cfg(feature = "exec")]
 pub(crate) fn has_unread(socket: BorrowedFd<'_>) -> bool {
     let mut octets: libc::c_int = 0;
@@ -124,11 +125,11 @@ pub(crate) fn has_unread(socket: BorrowedFd<'_>) -> bool {
 /// What [`receive`] got.
 #[derive(Debug)]
 pub(crate) struct Received {
-    /// Bytes of the message that fitted; 0 is the end.
+    /// How many bytes of the message fitted; 0 is the end.
     pub(crate) length: usize,
-    /// The message was longer than the room for it.
+    /// Whether the message was longer than the room for it.
     pub(crate) cut: bool,
-    /// Descriptors were lost: this process has no room for more.
+    /// Whether descriptors were lost, because this process has no room for more.
     pub(crate) lost_fds: bool,
     pub(crate) fds: Vec<OwnedFd>,
 }
@@ -137,13 +138,13 @@ pub(crate) struct Received {
 #[repr(C, align(8))]
 struct Control(MaybeUninit<[u8; 1040]>);
 
-/// `recvmsg(2)`: one message, its first bytes into `head`, the others into `start`
-/// if they fit there, else all of them into the spare capacity of `body`, whose
-/// length they become. The descriptors are close-on-exec. With `wait` it blocks until there is one,
-/// else that is `WouldBlock`.
+/// Calls `recvmsg(2)`: receives one message. Its first bytes go into `head`. The others
+/// go into `start` if they fit there; if not, all of them go into the spare capacity of
+/// `body`, whose length they become. The descriptors are close-on-exec. With `wait` it
+/// blocks until there is a message; without, that is `WouldBlock`.
 ///
-/// Not nix's `recvmsg`: that gives no access to the descriptors which did
-/// arrive when others were lost, and so leaks them.
+/// It is not nix's `recvmsg`, which gives no access to the descriptors that did arrive
+/// when others were lost, and so leaks them.
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     head: &mut [u8],
@@ -153,7 +154,7 @@ pub(crate) fn receive(
 ) -> io::Result<Received> {
     fail::check("recvmsg")?;
     body.clear();
-    // What goes to `start` first is copied into the gap when there is more.
+    // What goes into `start` at first is copied into the gap when there is more.
     let (gap, room) = body.spare_capacity_mut().split_at_mut(start.len());
     let mut parts = [
         libc::iovec {
@@ -232,14 +233,14 @@ unsafe fn take_fds(message: &libc::msghdr) -> io::Result<Vec<OwnedFd>> {
                 // SAFETY: the kernel wrote `count` numbers from `data` on.
                 let number = unsafe { place.read_unaligned() };
                 if number < 0 {
-                    // The errno of a pidfd that could not be made.
+                    // This is the errno of a pidfd that could not be made.
                     continue;
                 }
                 // SAFETY: the kernel installed this number for this message and
                 // nobody else knows it.
                 let fd = unsafe { OwnedFd::from_raw_fd(number) };
-                // A pidfd nobody asked for is closed here. Where a standard stream
-                // is closed, nothing of ours must stand in its place.
+                // A pidfd that nobody asked for is closed here. When a standard stream
+                // is closed, nothing of ours may take its place.
                 fds.extend(is_right.then_some(fd).map(above_standard).transpose()?);
             }
         }
@@ -298,7 +299,7 @@ mod tests {
             return;
         }
         for sent in [&[][..], &[a.as_fd()]] {
-            // More often than there are descriptors.
+            // It is repeated more often than there are descriptors.
             for _ in 0..30_000 {
                 send(a.as_fd(), &[IoSlice::new(b"x")], sent, true).unwrap();
                 let got = get(&b, &mut [0; 4], &mut Vec::new());

@@ -31,10 +31,10 @@ use super::{
     poll::{Deadline, Want, poll},
 };
 
-/// Executes `/proc/self/exe` with the program's own arguments and environment,
-/// and with `socket` in the place of `other_end` there. `variable` is set to
-/// `value`. Every signal is blocked in it. By `posix_spawn(3)`: safe from any
-/// thread, and the cost does not grow with the program.
+/// Executes `/proc/self/exe` with the program's own arguments and environment, and with
+/// `socket` in the place of `other_end` there. `variable` is set to `value`. Every
+/// signal is blocked in it. It uses `posix_spawn(3)`, which is safe from any thread,
+/// and the cost does not grow with the program.
 pub(crate) fn respawn(
     socket: OwnedFd,
     other_end: BorrowedFd<'_>,
@@ -43,8 +43,8 @@ pub(crate) fn respawn(
 ) -> io::Result<i32> {
     super::fail::check("posix_spawn")?;
     let mut actions = PosixSpawnFileActions::init()?;
-    // Another number, so that close-on-exec is off at every C library's age;
-    // one that is below the limit, and that nobody misses there.
+    // The socket gets another number, so that close-on-exec is off whatever the age of
+    // the C library. That number is below the limit, and nobody misses what is there.
     actions.add_dup2(socket.as_raw_fd(), other_end.as_raw_fd())?;
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
@@ -79,7 +79,7 @@ fn environment(variable: &str, value: &str) -> Vec<CString> {
     list
 }
 
-/// Whether this thread's next child would be the first of a new pid namespace,
+/// Tells whether this thread's next child would be the first of a new pid namespace,
 /// whose end is the end of all others in it.
 pub(crate) fn next_is_first_of_namespace() -> bool {
     let own = fs::read_link("/proc/thread-self/ns/pid");
@@ -90,17 +90,18 @@ pub(crate) fn next_is_first_of_namespace() -> bool {
 /// How a program that was executed came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// By itself, with this wait status. `None`: somebody else in the program has
-    /// taken it.
+    /// It ended by itself, with this wait status; `None` if other code in the program
+    /// has taken it.
     Own(Option<i32>),
-    /// It was killed here, since it went on.
+    /// It was killed here, because it went on.
     Killed,
-    /// As before, but it could not go on: it was stopped, or waited for a disk.
+    /// It was killed here, but it could not go on: it was stopped, or waited for a
+    /// disk.
     KilledAsleep,
 }
 
-/// Ends a child that should be about to exit, and reaps it. It has so long to do it
-/// by itself. `handle` is its own, where there was room for one.
+/// Ends a child that should be about to exit, and reaps it. It has the time `patience`
+/// to exit by itself. `handle` is the child's, if there was room for one.
 pub(crate) fn end(pid: i32, handle: Option<BorrowedFd<'_>>, patience: Duration) -> End {
     let limit = Deadline::after(patience);
     let has_ended = |it| matches!(poll([Want::Read(it)], limit), Ok([true]));
@@ -110,7 +111,7 @@ pub(crate) fn end(pid: i32, handle: Option<BorrowedFd<'_>>, patience: Duration) 
     let state = state(pid);
     match handle {
         Some(handle) => drop(pidfd::signal(handle, libc::SIGKILL)),
-        // The number is its own until it is reaped, which nobody has done yet.
+        // The number is the child's until it is reaped, which nobody has done yet.
         None if is_living_child(pid) => drop(kill(Pid::from_raw(pid), Signal::SIGKILL)),
         None => {}
     }
@@ -127,16 +128,16 @@ fn is_living_child(pid: i32) -> bool {
     waitid(Id::Pid(Pid::from_raw(pid)), flags) == Ok(WaitStatus::StillAlive)
 }
 
-/// The state of a child, as a letter; `None` when it is not to be had.
+/// Gives the state of a child, as a letter; `None` when it cannot be found out.
 fn state(child: i32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-    // The name stands in parentheses and may have any character.
+    // The name is in parentheses and may have any character.
     let mut words = stat.rsplit_once(')')?.1.split_whitespace();
     let (state, parent) = (words.next()?, words.next()?);
     (parent == std::process::id().to_string()).then(|| state.chars().next())?
 }
 
-/// Waits for a child that is at its end; gives its wait status.
+/// Waits for a child that is at its end, and gives its wait status.
 fn wait_for(pid: i32) -> Option<i32> {
     loop {
         match waitpid(Pid::from_raw(pid), None) {
@@ -150,14 +151,14 @@ fn wait_for(pid: i32) -> Option<i32> {
     }
 }
 
-/// The inherited descriptor of this number, if it is what a program gives to a
-/// server of its own: a connected, unnamed `SOCK_SEQPACKET` socket of the same
-/// user. With the process that made it.
+/// Gives the inherited descriptor with this number, if it is what a program gives to
+/// its own server: a connected, unnamed `SOCK_SEQPACKET` socket of the same user. Also
+/// gives the process that made it.
 ///
 /// # Errors
 ///
-/// It is open and may be such a socket, but the kernel does not say so, or another
-/// user has made it.
+/// The descriptor is open and may be such a socket, but the kernel does not say so, or
+/// another user has made it.
 pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'static>, i32)>> {
     if number < 3 {
         return Ok(None);
@@ -184,7 +185,7 @@ pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'st
     }
 }
 
-/// Makes an inherited descriptor this library's own.
+/// Takes an inherited descriptor over for this library.
 pub(crate) fn take_inherited(socket: BorrowedFd<'static>) -> io::Result<OwnedFd> {
     fcntl(socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     // SAFETY: it came through an exec and was meant for this library (the
@@ -203,15 +204,15 @@ fn is_unnamed_unix(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(peer.family() == Some(AddressFamily::Unix) && is_unnamed)
 }
 
-/// A number that nobody can guess. Not by std's `RandomState`, which panics when
-/// the kernel gives none. And by the system call: std has the function as a weak
-/// symbol, and with LTO a static program may be without it.
+/// Gives a number that nobody can guess. It does not use std's `RandomState`, which
+/// panics when the kernel gives none. It makes the system call itself, because std has
+/// the function as a weak symbol, and with LTO a static program may be without it.
 pub(crate) fn random() -> io::Result<u64> {
     let mut bytes = [0; 8];
     // SAFETY: the pointer and the length are those of `bytes`.
     let got = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) };
     if got != 8 {
-        // A filter denies it.
+        // A filter denies the call.
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     }
     Ok(u64::from_ne_bytes(bytes))

@@ -1,8 +1,8 @@
 //! Descriptors that code before `main` opened, and that a template does not have.
 //!
-//! A library that opens its log in a constructor keeps the number, also in the
-//! memory of every fork. The number must not become somebody else's there: it
-//! stays taken, by something that can neither be read from nor written to (EBADF).
+//! A library that opens its log in a constructor keeps the number, also in the memory
+//! of every fork. There the number must not come to name another file. So it stays
+//! taken, by something that can neither be read from nor written to (EBADF).
 
 use std::{
     fs::{self, File},
@@ -14,12 +14,12 @@ use std::{
 
 use super::fd;
 
-/// Takes these numbers. Where that fails they stay free.
+/// Takes these numbers. If that fails, they stay free.
 pub(crate) fn take(numbers: &[RawFd]) {
     if numbers.is_empty() {
         return;
     }
-    // A file and no directory: from one of those other files could be opened.
+    // This is a file and not a directory, from which other files could be opened.
     let nothing = File::options()
         .read(true)
         .custom_flags(libc::O_PATH)
@@ -31,28 +31,29 @@ pub(crate) fn take(numbers: &[RawFd]) {
         unsafe { libc::dup3(nothing.as_raw_fd(), number, libc::O_CLOEXEC) };
     }
     if numbers.contains(&nothing.as_raw_fd()) {
-        // It stands where it shall.
+        // This one already has one of the numbers to be taken, and stays there.
         std::mem::forget(nothing);
     }
 }
 
-/// The numbers above 2 that are open, but for these.
+/// Gives the numbers above 2 that are open, except for these.
 pub(crate) fn others(own: &[RawFd]) -> Vec<RawFd> {
     let mut open = fd::open_numbers();
     open.retain(|number| !own.contains(number));
     open
 }
 
-/// Those of [`others`] that code of this program has opened, and that did not come
-/// through its exec. `parent` is the process that it came from.
+/// Gives those of [`others`] that code of this program has opened and that did not come
+/// through its exec. `parent` is the process that the exec came from.
 pub(crate) fn opened(own: &[RawFd], parent: i32) -> Vec<RawFd> {
     let mut opened = others(own);
     opened.retain(|number| !is_inherited(*number, parent));
     opened
 }
 
-/// Whether it came through the exec. A constructor may have opened it without
-/// close-on-exec; then its parent has nothing there that would have come.
+/// Tells whether the descriptor came through the exec. A constructor may have opened it
+/// without close-on-exec; then its parent has nothing at that number that could have
+/// come.
 fn is_inherited(number: RawFd, parent: i32) -> bool {
     // SAFETY: F_GETFD reads a flag and touches no memory.
     if unsafe { libc::fcntl(number, libc::F_GETFD) } & libc::FD_CLOEXEC != 0 {
@@ -61,7 +62,8 @@ fn is_inherited(number: RawFd, parent: i32) -> bool {
     let list = format!("/proc/{parent}/fdinfo");
     match fs::read_to_string(format!("{list}/{number}")) {
         Ok(info) => !is_close_on_exec(&info),
-        // Nothing is there; where nobody may look, it counts as inherited.
+        // Nothing is there. If the list may not be read, the descriptor counts as
+        // inherited.
         Err(_) => File::open(list).is_err(),
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::wire::frame::{Fate, Report};
 
-/// So many forgotten children are mentioned without waiting for the next fork.
+/// When this many children are forgotten, they are mentioned without waiting for the
+/// next fork.
 const FORGET_AT: usize = 64;
 
 /// The children whose handles live, and those that the other end need not report.
@@ -14,12 +15,12 @@ pub(in crate::client) struct Children {
     count: u64,
     /// What became of those whose handles live.
     fates: BTreeMap<u64, Option<Fate>>,
-    /// Nobody asks about these any more, and the other end does not know that.
+    /// Those that nobody asks about any more, which the other end does not know yet.
     forgotten: Vec<u64>,
 }
 
 impl Children {
-    /// The number of a new child. Reports about it are kept from here on.
+    /// Gives the number of a new child. Reports about it are kept from here on.
     pub(in crate::client) fn expect(&mut self) -> u64 {
         let number = self.count;
         self.count += 1;
@@ -27,17 +28,17 @@ impl Children {
         number
     }
 
-    /// How many handles live, those in stock included.
+    /// Tells how many handles live, including those in stock.
     pub(in crate::client) fn len(&self) -> usize {
         self.fates.len()
     }
 
-    /// What became of this one, if it was reported.
+    /// Tells what became of this child, if that was reported.
     pub(in crate::client) fn fate(&self, number: u64) -> Option<Fate> {
         self.fates.get(&number).copied().flatten()
     }
 
-    /// Whether all those with handles were reported.
+    /// Tells whether all children with handles were reported.
     pub(in crate::client) fn have_ended(&self) -> bool {
         self.fates.values().all(Option::is_some)
     }
@@ -50,8 +51,8 @@ impl Children {
         }
     }
 
-    /// Nobody asks about this one any more. Gives the numbers that the other end
-    /// should be told now, when they have become many.
+    /// Forgets this child: nobody asks about it any more. When many have been
+    /// forgotten, gives the numbers that the other end should be told now.
     pub(in crate::client) fn forget(&mut self, number: u64) -> Option<Vec<u64>> {
         if self.fates.remove(&number).flatten().is_some() {
             // It has been reported already.
@@ -61,7 +62,7 @@ impl Children {
         (self.forgotten.len() >= FORGET_AT).then(|| self.take_forgotten())
     }
 
-    /// Those to be mentioned with the next request.
+    /// Takes the numbers to be mentioned with the next request.
     pub(in crate::client) fn take_forgotten(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.forgotten)
     }
@@ -100,7 +101,7 @@ mod tests {
         for number in [0, 1, 2] {
             assert_eq!(children.forget(number), None);
         }
-        // It crosses with what is to be told.
+        // The report crosses with what is to be told.
         children.report(report(2));
         assert_eq!(children.take_forgotten(), [1]);
         assert_eq!(children.take_forgotten(), [0; 0], "once");

@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// The number of the answer to `Run`, `Preload` and `Give`. A `Failed` of this number
-/// may also come unasked, in place of `Hello` or of `Ready`.
+/// The number of the answer to `Run`, `Preload` and `Give`. A `Failed` with this number
+/// may also come unasked, in place of `Hello` or `Ready`.
 pub(in crate::client) const ONLY: u64 = 0;
 
 /// What a process says of itself, first of all.
@@ -35,7 +35,7 @@ pub(in crate::client) enum Answer {
 /// The socket is at its end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::client) struct Closed {
-    /// The task was never read.
+    /// Whether the task was never read.
     pub(in crate::client) unread: bool,
 }
 
@@ -43,7 +43,7 @@ pub(in crate::client) struct Closed {
 #[derive(Clone, Debug)]
 struct Fault {
     error: Error,
-    /// There was no room or no memory for it: a moment later there may be.
+    /// Whether there was only no room or no memory for it: a moment later there may be.
     passes: bool,
 }
 
@@ -56,9 +56,9 @@ pub(in crate::client) struct Inbox {
     pub(in crate::client) is_ready: bool,
     pub(in crate::client) is_detached: bool,
     pub(in crate::client) children: Children,
-    /// The template that was cloned from an executed program, until its `Hello`.
+    /// The template that was cloned from an executed program, kept until its `Hello`.
     pub(in crate::client) born: Option<Ours>,
-    /// This program had no room for the pidfd.
+    /// Whether this program had no room for the pidfd.
     pub(in crate::client) hello_lost: bool,
     pub(super) closed: Option<Closed>,
     fault: Option<Fault>,
@@ -74,7 +74,7 @@ impl Inbox {
         self.answers.contains_key(&number)
     }
 
-    /// The answer of this number if it is a failure, which stays.
+    /// Gives the answer with this number if it is a failure. The failure stays.
     pub(in crate::client) fn failure(&self, number: u64) -> Option<&Error> {
         match self.answers.get(&number)? {
             Answer::Failed(failure) => Some(failure),
@@ -82,14 +82,14 @@ impl Inbox {
         }
     }
 
-    /// The same, and takes it.
+    /// Takes the answer with this number if it is a failure.
     pub(in crate::client) fn take_failure(&mut self, number: u64) -> Option<Error> {
         let failure = self.failure(number).cloned()?;
         self.answers.remove(&number);
         Some(failure)
     }
 
-    /// Why something that arrived is not here. What passes is told once.
+    /// Tells why something that arrived is not here. What passes is told once.
     pub(super) fn fault(&mut self) -> Option<Error> {
         let passed = self.fault.take_if(|fault| fault.passes);
         let fault = passed.or_else(|| self.fault.clone())?;
@@ -99,7 +99,7 @@ impl Inbox {
 
 /// What arrives.
 impl Inbox {
-    /// Keeps what a frame says. `hello` stands beside all else, since it is read
+    /// Keeps what a frame says. `hello` is separate from all else, since it is read
     /// without a lock.
     pub(super) fn put(&mut self, frame: Frame, hello: &OnceLock<Hello>) {
         let Frame {
@@ -112,7 +112,7 @@ impl Inbox {
             Kind::Hello => match (u32::try_from(number), fds.pop()) {
                 (Ok(pid), Some(pidfd)) => {
                     self.born = None;
-                    // A process that was given away says it twice.
+                    // A process that was given away says `Hello` twice.
                     let pidfd = Ours::new(pidfd);
                     let _ = hello.set(Hello { pid, pidfd });
                     true
@@ -149,8 +149,8 @@ impl Inbox {
         }
     }
 
-    /// Keeps an answer. False for one that is not to be understood, that nobody has
-    /// asked for, or that is not the first: what is there is not taken back.
+    /// Keeps an answer. Gives false if it cannot be understood, if nobody has asked for
+    /// it, or if it is not the first: what is there is not taken back.
     fn answer(&mut self, number: u64, answer: Option<Answer>) -> bool {
         match answer {
             Some(answer) if number <= self.asked && !self.answers.contains_key(&number) => {
@@ -161,10 +161,10 @@ impl Inbox {
         }
     }
 
-    /// Nothing arrived, or something that could not be kept.
+    /// Notes that nothing arrived, or something that could not be kept.
     pub(super) fn miss(&mut self, trouble: Trouble) {
         let passes = match &trouble {
-            // It is only needed where the template hangs.
+            // `Born` is only needed when the template hangs.
             Trouble::Busy
             | Trouble::NoRoom {
                 kind: Kind::Born, ..
@@ -190,7 +190,7 @@ impl Inbox {
         }
     }
 
-    /// Whether something has arrived that makes all that follows doubtful.
+    /// Tells whether something has arrived that makes everything after it doubtful.
     pub(super) fn is_faulty(&self) -> bool {
         self.fault.is_some()
     }
@@ -226,7 +226,7 @@ mod tests {
         frame(Kind::Failed, number, &failure::encode(&error))
     }
 
-    /// An inbox in which these have arrived, and the first word.
+    /// Makes an inbox in which these frames have arrived, and gives the first word.
     fn inbox(frames: impl IntoIterator<Item = Frame>) -> (Inbox, OnceLock<Hello>) {
         let (mut inbox, hello) = (Inbox::default(), OnceLock::new());
         inbox.asked = 2;

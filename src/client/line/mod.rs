@@ -30,8 +30,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) socket: Ours,
-    /// The first word of the process at the other end. Beside the inbox, so that it
-    /// is read without a lock.
+    /// The first word of the process at the other end. It is not in the inbox, so that
+    /// it can be read without a lock.
     pub(super) hello: OnceLock<Hello>,
     held: Mutex<Held>,
     /// Signalled when the thread that reads stops reading.
@@ -65,8 +65,8 @@ impl Line {
         }
     }
 
-    /// The socket, to read from or to write to. One that the program has closed is
-    /// as good as closed at the other end: the number may be the program's by now.
+    /// Gives the socket, to read from or write to. If the program has closed it, that
+    /// counts as closed by the other end: the number may be the program's by now.
     pub(super) fn open(&self) -> Result<BorrowedFd<'_>, Trouble> {
         self.socket.still().ok_or(Trouble::Closed { unread: false })
     }
@@ -82,15 +82,15 @@ impl Line {
         link::send_until(self.open()?, head, body, fds, deadline)
     }
 
-    /// Sends without waiting. An end that cannot be told has no use for it.
+    /// Sends without waiting. An end that cannot be told has no use for the word.
     pub(super) fn tell(&self, head: Head, body: &[u8]) {
         if let Ok(socket) = self.open() {
             let _ = link::send(socket, head, &[body], &[], false);
         }
     }
 
-    /// Takes no word from here on but those that have arrived. The other end
-    /// notices when it says one.
+    /// Takes no more words than those that have arrived. The other end notices when it
+    /// sends another.
     pub(super) fn refuse_more(&self) {
         if let Ok(socket) = self.open() {
             socket::refuse_more(socket);
@@ -100,12 +100,12 @@ impl Line {
 
 /// Listening.
 impl Line {
-    /// What has arrived by now.
+    /// Looks at what has arrived by now.
     pub(super) fn with_inbox<T>(&self, act: impl FnOnce(&mut Inbox) -> T) -> T {
         act(&mut lock(&self.held).inbox)
     }
 
-    /// How the socket has ended, if it has.
+    /// Tells how the socket has ended, if it has.
     pub(super) fn closed(&self) -> Option<Closed> {
         self.with_inbox(|inbox| inbox.closed)
     }
@@ -122,7 +122,7 @@ impl Line {
         self.listen(deadline, |socket| receive(socket, watch, deadline), pick)
     }
 
-    /// The same, for what is expected to be there: without waiting.
+    /// Does the same as `wait` for what should be there already, without waiting.
     pub(super) fn look<T>(&self, pick: impl FnMut(&mut Inbox) -> Option<T>) -> Result<Waited<T>> {
         let receive = |socket: BorrowedFd<'_>| Ok((link::receive(socket, false), false));
         self.listen(Deadline::after(Duration::ZERO), receive, pick)
@@ -146,7 +146,7 @@ impl Line {
                 wait.after_sleep(deadline.passed());
                 continue;
             }
-            // No lock is held across a wait.
+            // No lock is held while this waits.
             drop(held);
             let received = receive(self.socket.as_fd());
             held = lock(&self.held);
@@ -158,8 +158,8 @@ impl Line {
         }
     }
 
-    /// Takes in what is there, so that it does not pile up, or is found without a
-    /// wait. Another thread that reads does the same.
+    /// Takes in what is there, so that it does not pile up, or is found without
+    /// waiting. Another thread that reads does the same.
     pub(super) fn take_in(&self) {
         let Ok(socket) = self.open() else {
             return;
@@ -170,7 +170,7 @@ impl Line {
         for _ in 0..turn::QUEUE {
             let frame = link::receive(socket, false);
             let is_last = frame.is_err();
-            // What fails now is tried again by the next that waits.
+            // What fails now is tried again by the next thread that waits.
             if !matches!(frame, Err(Trouble::Os(..))) {
                 self.store(&mut lock(&self.held).inbox, frame);
             }
@@ -181,7 +181,7 @@ impl Line {
         self.give_back(&mut lock(&self.held));
     }
 
-    /// Another thread reads: sleeps until it stops, or for a moment.
+    /// Sleeps, while another thread reads, until that one stops or for a moment.
     fn sleep<'held>(
         &self,
         mut held: MutexGuard<'held, Held>,
@@ -219,8 +219,8 @@ impl Line {
     }
 }
 
-/// Whether a wait has come to its end, and to which. What has arrived comes first,
-/// so that a word which was said before the end is never lost.
+/// Tells whether and how a wait has ended. What has arrived comes first, so that a word
+/// that was said before the end is never lost.
 fn found<T>(
     inbox: &mut Inbox,
     pick: &mut impl FnMut(&mut Inbox) -> Option<T>,
@@ -243,9 +243,9 @@ fn found<T>(
     }))
 }
 
-/// One frame, when it comes before the deadline and before `watch` is ready;
-/// whether `watch` is ready. A process says its last word before it ends, so what
-/// arrived is read also when its descriptor is the one that woke.
+/// Receives one frame, if it comes before the deadline and before `watch` is ready, and
+/// tells whether `watch` is ready. A process says its last word before it ends, so what
+/// has arrived is read even when it was `watch` that ended the wait.
 fn receive(
     socket: BorrowedFd<'_>,
     watch: Option<BorrowedFd<'_>>,
@@ -377,7 +377,7 @@ mod tests {
                 let line = &line;
                 scope.spawn(move || line.wait(NEVER, None, pick).unwrap())
             });
-            // Both are there: one reads, one sleeps.
+            // Both threads are there: one reads, the other sleeps.
             while lock(&line.held).turn.take() {
                 lock(&line.held).turn.give_back();
                 thread::yield_now();

@@ -5,15 +5,15 @@ use std::time::Duration;
 /// How long a thread sleeps while another reads, before it looks at its deadline.
 const PATIENCE: Duration = Duration::from_millis(1);
 
-/// So many frames are still read when a wait is over: more than a socket holds
-/// by default. Whoever sends faster than that is not waited for.
+/// How many frames are still read when a wait is over: more than a socket holds by
+/// default. A sender that is faster than that is not waited for.
 pub(super) const QUEUE: usize = 1024;
 
-/// The turn to read. One thread has it at a time, and stores for all.
+/// The turn to read. One thread at a time has it, and stores what it reads for all.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     is_taken: bool,
-    /// How many threads wait for it to be given back.
+    /// How many threads wait until it is given back.
     waiting: usize,
 }
 
@@ -23,13 +23,14 @@ impl Turn {
         !std::mem::replace(&mut self.is_taken, true)
     }
 
-    /// Gives it back; whether somebody is to be woken.
+    /// Gives it back, and tells whether a thread is to be woken.
     pub(super) fn give_back(&mut self) -> bool {
         self.is_taken = false;
         self.waiting > 0
     }
 
-    /// Another thread reads. How long this one may sleep, of the time it has left.
+    /// Tells how long this thread may sleep while another reads, out of the time it has
+    /// left.
     pub(super) fn sleep(&mut self, left: Option<Duration>) -> Duration {
         self.waiting += 1;
         left.map_or(PATIENCE, |left| left.min(PATIENCE))
@@ -40,7 +41,7 @@ impl Turn {
     }
 }
 
-/// Why a wait is over that has found nothing.
+/// Why a wait is over although it has found nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Over {
     Watched,
@@ -51,7 +52,7 @@ pub(super) enum Over {
 #[derive(Debug, Default)]
 pub(super) struct Wait {
     over: Option<Over>,
-    /// How often something was still there when it should have been over.
+    /// How often something was still there when the wait should have been over.
     late: usize,
 }
 
@@ -60,9 +61,9 @@ impl Wait {
         self.over
     }
 
-    /// This thread has read: whether nothing was there, the watched descriptor was
-    /// ready, the deadline had passed. What stood in the queue by then still
-    /// counts, so that it is read up to its end first.
+    /// Notes that this thread has read, and whether nothing was there, the watched
+    /// descriptor was ready, or the deadline had passed. What was in the queue by then
+    /// still counts, so the queue is read to its end first.
     pub(super) fn after_read(&mut self, nothing: bool, watched: bool, passed: bool) {
         self.late += usize::from(watched || passed);
         if nothing || self.late > QUEUE {
@@ -71,7 +72,7 @@ impl Wait {
         }
     }
 
-    /// This thread has slept while another read.
+    /// Notes that this thread has slept while another read.
     pub(super) fn after_sleep(&mut self, passed: bool) {
         self.over = passed.then_some(Over::TimedOut);
     }

@@ -1,4 +1,5 @@
-//! A process is told to end, or its last handle is dropped: who collects it.
+//! What happens when a process is told to end or its last handle is dropped, and who
+//! collects it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +18,12 @@ use crate::{
 };
 
 impl Peer {
-    /// Whether it was told to fork no more.
+    /// Tells whether it was told to fork no more.
     pub(in crate::client) fn has_no_more_forks(&self) -> bool {
         lock(&self.stock).is_closed()
     }
 
-    /// No more forks: it leaves when its children have.
+    /// Tells it to fork no more: it leaves when its children have left.
     pub(in crate::client) fn end(self: &Arc<Self>) {
         if !self.is_current() {
             return;
@@ -35,25 +36,25 @@ impl Peer {
         let now = Deadline::after(Duration::ZERO);
         self.discard(&spares);
         match self.line.send(Head::new(Kind::Close, 0), &[], &[], now) {
-            // A closed socket without the word would end its workers, too: it
-            // stays open until the program ends.
+            // If the socket were closed without the word, its workers would end, too.
+            // So it stays open until the program ends.
             Err(Trouble::Busy) => std::mem::forget(Arc::clone(self)),
-            // What was in stock has no other parent now than this program. Said
-            // before the spares are dropped, which look at it.
+            // The spares in stock now have no other parent than this program. This is
+            // noted before they are dropped, because they look at it.
             Err(Trouble::Closed { .. }) => drop(self.found_dead()),
             _ => {}
         }
-        // A child needs a moment to die with its template. It is this program's to
-        // collect, though its socket is still open.
+        // A child needs a moment to die with its template. This program has to collect
+        // it, although its socket is still open.
         if let Some(origin) = self.origin().filter(|origin| origin.has_ended()) {
             origin.found_dead();
         }
         drop(spares);
     }
 
-    /// Collects what may be a child of this process, now or when it has ended:
-    /// one that this process has made, or that was handed to it because it is the
-    /// first of a container or a subreaper.
+    /// Collects a process that may be a child of this one, now or when it has ended:
+    /// this process has made it, or was handed it because it is the first process of a
+    /// container or a subreaper.
     fn leave(&mut self) {
         self.meet();
         let hello = self.line.hello.take().map(|hello| hello.pidfd);
@@ -61,10 +62,10 @@ impl Peer {
         let Some(pidfd) = hello.or_else(early) else {
             return;
         };
-        // A template that was told to end stays until its workers have ended. The
-        // socket says to it that this program has not become another one.
+        // A template that was told to end stays until its workers have ended. The open
+        // socket tells it that this program has not become another one.
         let is_kept = self.origin().is_none() && self.has_no_more_forks();
-        // After the program has closed it nobody can ask.
+        // After the program has closed the pidfd, nobody can ask.
         let found = pidfd.still().map_or(Collected::Stranger, pidfd::collect);
         match found {
             Collected::Status(_) => {}
@@ -73,9 +74,9 @@ impl Peer {
         }
     }
 
-    /// Waits for this process, which was told to end, if it is a child of this
-    /// one and nobody has a handle of its workers. It is collected when the last
-    /// handle is dropped.
+    /// Waits for this process, which was told to end, if it is a child of the program
+    /// and nobody has a handle on its workers. It is collected when the last handle is
+    /// dropped.
     pub(in crate::client) fn await_collection(&self, time: Duration) {
         self.meet();
         if let Some(hello) = self.known()
@@ -86,14 +87,14 @@ impl Peer {
         }
     }
 
-    /// Takes in its first word, if it has said it and nobody has asked.
+    /// Takes in its first word, if it has said it and nobody has asked for it.
     fn meet(&self) {
         if self.known().is_none() {
             self.line.take_in();
         }
     }
 
-    /// Nobody asks about this child any more.
+    /// Forgets this child: nobody asks about it any more.
     fn forget(&self, number: u64) {
         let many = self.line.with_inbox(|inbox| inbox.children.forget(number));
         if let Some(numbers) = many {
@@ -111,8 +112,9 @@ impl Drop for Peer {
         if let Some((origin, number)) = self.birth.origin() {
             origin.forget(number);
         }
-        // All others are their template's to collect. Whether that lives is asked
-        // only where something is wrong: most handles are dropped by a spawn.
+        // All others are collected by their template. Whether the template lives is
+        // asked only when something is wrong, because most handles are dropped by a
+        // spawn.
         let is_left =
             |origin: &Arc<Self>| origin.is_gone() || (self.is_gone() && origin.has_ended());
         if self.origin().is_none_or(is_left) {

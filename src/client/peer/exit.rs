@@ -20,12 +20,12 @@ use crate::{
 /// How long a report, or a status, may take when the process has ended.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// How long a process may take to end that was killed.
+/// How long a process that was killed may take to end.
 #[cfg(feature = "exec")]
 const LAST: Duration = Duration::from_secs(1);
 
 impl Hello {
-    /// Its pidfd, for what must not be done to another process.
+    /// Gives its pidfd, for what must not be done to another process.
     pub(in crate::client) fn open_pidfd(&self) -> Result<BorrowedFd<'_>> {
         self.pidfd.still().ok_or_else(|| {
             Error::invalid(
@@ -38,7 +38,7 @@ impl Hello {
 }
 
 impl Peer {
-    /// How it ended, once it has; `None` when the deadline passes first.
+    /// Waits until it has ended and tells how; `None` when the deadline passes first.
     pub(in crate::client) fn exit(&self, deadline: Deadline) -> Result<Option<Exit>> {
         let pidfd = self.hello(deadline)?.open_pidfd()?;
         let [ended] = poll([Want::Read(pidfd)], deadline)
@@ -46,7 +46,8 @@ impl Peer {
         if !ended {
             return Ok(None);
         }
-        // A report is on its way by now, even for a wait that does not wait.
+        // A report is on its way by now, so even a wait with no time left gives it a
+        // moment.
         let deadline = match deadline.passed() {
             true => Deadline::after(MOMENT),
             false => deadline,
@@ -62,10 +63,11 @@ impl Peer {
         }
     }
 
-    /// The error for a process that ended without saying how it fared.
+    /// Makes the error for a process that ended without saying how it fared.
     pub(in crate::client) fn without_result(&self, exit: Exit, who: &str) -> Error {
         let kind = match exit.is_signal() {
-            // Its template did not report it: it died, and the process with it.
+            // Its template did not report it: the template died, and the process with
+            // it.
             _ if exit.rusage().is_none() && self.origin().is_some() => ErrorKind::TemplateGone,
             true => ErrorKind::Signal,
             false => ErrorKind::Exit,
@@ -86,8 +88,8 @@ impl Peer {
         self.line.wait(deadline, watch, is_detached)
     }
 
-    /// Why it could not be told something. Why it is not there is what its first
-    /// words, or their absence, or its last word say.
+    /// Tells why it could not be told something. Its first words, their absence, or its
+    /// last word say why it is not there.
     pub(in crate::client) fn lost(
         &self,
         trouble: Trouble,
@@ -107,7 +109,7 @@ impl Peer {
         .unstarted()
     }
 
-    /// Why it has ended, if it or its template has said so.
+    /// Tells why it has ended, if it or its template has said so.
     fn said_why(&self) -> Option<Error> {
         match self.line.look(|inbox| inbox.take_answer(ONLY)) {
             Ok(Waited::Got(Answer::Failed(failure))) => Some(failure),
@@ -119,19 +121,19 @@ impl Peer {
 /// An executed program that has not become a template.
 #[cfg(feature = "exec")]
 impl Peer {
-    /// Whether something from here is unread, or was when it ended.
+    /// Tells whether something from here is unread, or was when it ended.
     pub(in crate::client) fn has_unread(&self) -> bool {
         let closed = self.line.closed().is_some_and(|closed| closed.unread);
         closed || crate::sys::socket::has_unread(self.line.socket.as_fd())
     }
 
-    /// Kills a template that was cloned from an executed program and has not said
-    /// its `Hello`; how it ended, where that is known.
+    /// Kills a template that was cloned from an executed program and has not said its
+    /// `Hello`. Tells how it ended, if that is known.
     pub(in crate::client) fn kill_born(&self) -> Option<Exit> {
         let born = self.line.with_inbox(|inbox| inbox.born.take())?;
         let _ = pidfd::signal(born.as_fd(), libc::SIGKILL);
         pidfd::await_end(born.as_fd(), Deadline::after(LAST));
-        // A program that is the reaper of orphans has it as a child by now.
+        // If this program is the reaper of orphans, the template is its child by now.
         let status = pidfd::collect(born.as_fd())
             .status()
             .or_else(|| pidfd::exit_status(born.as_fd()));
@@ -139,8 +141,8 @@ impl Peer {
     }
 }
 
-/// The status of an ended process that no template reports: from the kernel,
-/// which has it once its new parent has waited for it.
+/// Asks the kernel for the status of an ended process that no template reports. The
+/// kernel has it once the new parent has waited for the process.
 fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let until = Deadline::after(MOMENT);
     loop {

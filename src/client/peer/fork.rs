@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// Forks between two looks at what the template has reported.
+/// How many forks there are between two looks at what the template has reported.
 const DRAIN_EVERY: u64 = 16;
 
 /// How long the report of a child that has ended may take.
@@ -36,8 +36,8 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 /// Forking, from this process.
 impl Peer {
-    /// A new process: one that waits in stock, or one that is asked for now.
-    /// Does not wait for it to exist.
+    /// Gives a new process: one that waits in stock, or one that is asked for now. Does
+    /// not wait for it to exist.
     pub(in crate::client) fn fork(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
         self.check_epoch()?;
         ending::look();
@@ -48,34 +48,34 @@ impl Peer {
         spare.map_or_else(|| self.request(Kind::Fork, limit, deadline), Ok)
     }
 
-    /// A new process that did not wait in stock.
+    /// Gives a new process that did not wait in stock.
     pub(in crate::client) fn fork_now(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<Self>> {
         let limit = lock(&self.stock).limit();
         self.request(Kind::Fork, limit, deadline)
     }
 
-    /// [`fork`](Self::fork) for whatever may be done with it. One that died in
-    /// stock is passed over: only running a task notices that by itself.
+    /// [Forks](Self::fork) a process for any use. One that died in stock is passed
+    /// over, because only running a task notices that without help.
     pub(in crate::client) fn fork_living(
         self: &Arc<Self>,
         deadline: Deadline,
     ) -> Result<Arc<Self>> {
         loop {
             let process = self.fork(deadline)?;
-            // Asked for now, as long as this process is sure to be heard.
+            // The spare is asked for now, while this process is sure to be heard.
             let is_good = || process.is_open() && process.hurry(deadline);
             if !process.birth.is_spare() || is_good() {
                 return Ok(process);
             }
             if self.has_ended() {
-                // Nobody else collects what it has left.
+                // Nobody else collects what the template has left.
                 self.found_dead();
             }
         }
     }
 
-    /// A new process that becomes a program: which, and what the process is made
-    /// of, is said in the request.
+    /// Starts a new process that becomes a program. The request says which program, and
+    /// with which settings.
     pub(in crate::client) fn start_program(
         self: &Arc<Self>,
         body: &[u8],
@@ -89,8 +89,7 @@ impl Peer {
         Ok(process)
     }
 
-    /// Asks for a process, now or as a spare, with this limit for a stock of its
-    /// own.
+    /// Asks for a process, now or as a spare, with this limit for its own stock.
     fn request(
         self: &Arc<Self>,
         kind: Kind,
@@ -106,11 +105,12 @@ impl Peer {
         Ok(process)
     }
 
-    /// A process that nobody has heard of yet, its number, and its end of its
+    /// Makes what a new process needs: its handle, its number, and its end of its
     /// socket.
     fn reserve(self: &Arc<Self>, kind: Kind, limit: usize) -> Result<(Arc<Self>, u64, OwnedFd)> {
-        // Nobody reads there any more. But a child that it was forking may hold its
-        // socket open for a moment, so that the request would seem to be on its way.
+        // Nobody reads at the other end any more. But a child that the process was
+        // forking may hold its socket open for a moment, so that the request would seem
+        // to be on its way.
         if self.life.is_dead() {
             return Err(gone());
         }
@@ -118,7 +118,7 @@ impl Peer {
             Error::descriptor("socketpair for a new process failed", error).unstarted()
         })?;
         let number = self.line.with_inbox(|inbox| inbox.children.expect());
-        // Whatever goes wrong from here on forgets it.
+        // If anything goes wrong from here on, the child is forgotten.
         let birth = Birth::Forked {
             by: Arc::clone(self),
             number,
@@ -142,7 +142,7 @@ impl Peer {
         self.line
             .send(head, &[body], fds, deadline)
             .map_err(|trouble| match trouble {
-                // If it never was, that is why.
+                // If the process never existed, that is why.
                 Trouble::Closed { .. } => self.hello(deadline).err().unwrap_or_else(gone),
                 other => other
                     .into_error("asking the template for a process")
@@ -155,14 +155,14 @@ impl Peer {
 
 /// Its stock.
 impl Peer {
-    /// Asks for spares, as many as are missing. What goes wrong here shows when a
+    /// Asks for as many spares as are missing. What goes wrong here shows when a
     /// process is asked for.
     pub(in crate::client) fn restock(self: &Arc<Self>) {
         if !self.is_current() {
             return;
         }
-        // Held while they are asked for: who ends this process takes out what is in
-        // stock afterwards.
+        // The lock is held while spares are asked for, because a thread that ends this
+        // process takes out what is in stock afterwards.
         let mut stock = lock(&self.stock);
         let (missing, limit) = (stock.missing(), stock.limit());
         if missing == 0 {
@@ -178,7 +178,7 @@ impl Peer {
         }
     }
 
-    /// How many may wait in stock from here on.
+    /// Limits how many may wait in stock from here on.
     pub(in crate::client) fn limit_stock(&self, limit: usize) {
         if self.is_current() {
             let spares = lock(&self.stock).set_limit(limit);
@@ -186,7 +186,7 @@ impl Peer {
         }
     }
 
-    /// Ends the processes in stock: what comes next changes what a fork is.
+    /// Ends the processes in stock, because what comes next changes what a fork is.
     pub(in crate::client) fn discard_stock(&self) {
         if self.is_current() {
             let spares = lock(&self.stock).drain();
@@ -207,22 +207,23 @@ impl Peer {
 
 /// Its children.
 impl Peer {
-    /// How many handles of its children live, those in stock included.
+    /// Tells how many handles of its children live, including those in stock.
     pub(super) fn children(&self) -> usize {
         self.line.with_inbox(|inbox| inbox.children.len())
     }
 
-    /// Whether children live that have handles. The report of one that has just
-    /// ended may need a moment: a child that lives is waited for as long.
+    /// Tells whether children with handles live. The report of a child that has just
+    /// ended may need a moment, so this waits as long for a child that lives.
     pub(in crate::client) fn has_live_children(&self) -> bool {
         let ended = |inbox: &mut Inbox| inbox.children.have_ended().then_some(());
-        // Of one that is gone nothing lives; that it is shows when it is asked.
+        // When this process is gone, none of its children lives; that it is gone shows
+        // when it is asked.
         let waited = self.line.wait(Deadline::after(MOMENT), None, ended);
         matches!(waited, Ok(Waited::TimedOut))
     }
 
-    /// Waits until its end of the socket is closed, or its template dead, and
-    /// takes in what it has said. What it says before wakes nobody. The next that
+    /// Waits until its end of the socket is closed or its template is dead, and takes
+    /// in what it has said. What it says before that wakes nobody. The next caller that
     /// listens finds out what went wrong.
     pub(in crate::client) fn await_end(&self, deadline: Deadline) {
         if let Some(Ok(template)) = self.origin().map(|origin| origin.hello(deadline)) {

@@ -1,4 +1,4 @@
-//! Until a process is what it is to be: its first words, or why there are none.
+//! How a process becomes what it is to be: its first words, or why there are none.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// How long an exit may go unreported before it is asked about.
+/// How long an exit may go unreported before this program asks about it.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// How long the report of a process that ended too early may take.
@@ -43,12 +43,12 @@ impl Peer {
             Some(origin) => Some(origin.hello(deadline)?.pidfd.as_fd()),
             None => None,
         };
-        // A template forks a spare when it has nothing else to do. Said before the
-        // wait: whatever keeps it busy, this one would wait until that is over.
+        // A template forks a spare when it has nothing else to do. So it is told before
+        // the wait, or this would wait until whatever keeps the template busy is over.
         if self.birth.is_spare()
             && matches!(self.line.look(|inbox| self.begun(inbox))?, Waited::TimedOut)
         {
-            // Where that fails, the wait below finds out why.
+            // If that fails, the wait below finds out why.
             let _ = self.hurry(deadline);
         }
         let waited = self.word(deadline, template, |inbox| self.begun(inbox))?;
@@ -70,7 +70,7 @@ impl Peer {
         Err(self.life.mark_never(never, is_silent))
     }
 
-    /// It may be there, and stay in a hook, or a constructor.
+    /// Kills a process that may be there and hang in a hook or a constructor.
     fn give_up_unborn(&self) {
         self.kill_by_template();
         if let Some(child) = self.birth.child() {
@@ -94,9 +94,8 @@ impl Peer {
         Ok(last.map_or(waited, Waited::Got))
     }
 
-    /// From here on the process cannot say a word any more, and one that cannot say
-    /// it ends. It may have said it between the wait and the refusal, so what is
-    /// there is read afterwards.
+    /// Refuses every further word: a process that cannot say the word ends. It may have
+    /// said it between the wait and the refusal, so what is there is read afterwards.
     fn last_word<T>(&self, pick: impl FnMut(&mut Inbox) -> Option<T>) -> Result<Option<T>> {
         self.line.refuse_more();
         match self.line.look(pick)? {
@@ -129,8 +128,8 @@ impl Peer {
             }
             Waited::Closed(_) | Waited::Watched => {
                 let error = self.unborn("before its settings were applied");
-                // A template whose hook fails ends its child, then says why on this
-                // line: nothing is refused here.
+                // A template whose hook fails ends its child and then says why on this
+                // line, so nothing is refused here.
                 match self.line.look(pick)? {
                     Waited::Got(found) => begun(found),
                     _ => Err(error),
@@ -146,7 +145,8 @@ impl Peer {
         let pick = |inbox: &mut Inbox| inbox.take_failure(ONLY);
         let wait = |deadline| self.line.wait(deadline, Some(pidfd), pick);
         let waited = match wait(deadline)? {
-            // A short program: its template may not have closed the socket yet.
+            // This was a short program: its template may not have closed the socket
+            // yet.
             Waited::Watched => wait(Deadline::after(Duration::ZERO))?,
             waited => waited,
         };
@@ -164,7 +164,7 @@ impl Peer {
         }
     }
 
-    /// Says who its owner is, and so asks for its first words.
+    /// Tells the process who its owner is, and so asks for its first words.
     pub(in crate::client) fn introduce(&self, owner: u64, deadline: Deadline) -> Result<()> {
         let own = pidfd::open(fork::own_pid())
             .map_err(|error| Error::descriptor("pidfd_open of this process failed", error))?;
@@ -177,8 +177,8 @@ impl Peer {
             })
     }
 
-    /// Its first word, or the failure in place of it, which stays for the next
-    /// that asks.
+    /// Tells whether its first word is there, or gives the failure in place of it,
+    /// which stays for the next caller that asks.
     fn begun(&self, inbox: &Inbox) -> Option<Option<Error>> {
         if self.known().is_some() {
             return Some(None);
@@ -186,7 +186,7 @@ impl Peer {
         inbox.failure(ONLY).cloned().map(Some)
     }
 
-    /// Why a process ended so early.
+    /// Makes the error that says why a process ended so early.
     fn unborn(&self, when: &str) -> Error {
         match self.fate(Deadline::after(MOMENT)) {
             Ok(Some(Fate::Unborn { code })) => Error::os(
@@ -212,8 +212,8 @@ impl Peer {
         .unstarted()
     }
 
-    /// What became of this process, from the template that forked it; `None`
-    /// when the deadline passes first.
+    /// Asks the template that forked this process what became of it; `None` when the
+    /// deadline passes first.
     ///
     /// # Errors
     ///
@@ -230,7 +230,8 @@ impl Peer {
                 Waited::Got(fate) => return Ok(Some(fate)),
                 Waited::Closed(_) | Waited::Watched => return Err(origin.found_dead()),
                 Waited::TimedOut if deadline.passed() => return Ok(None),
-                // Two exits at the same time may look like one to the template.
+                // Two exits at the same time may look like one to the template, so it
+                // is asked.
                 Waited::TimedOut => origin.line.tell(Head::new(Kind::Reap, number), &[]),
             }
         }

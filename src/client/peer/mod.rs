@@ -1,8 +1,8 @@
 //! A process seen from outside: its line, and what is known about it.
 //!
 //! `hello` waits for its first words, `exit` says how it ended, `fork` asks it for
-//! others, and `end` is what becomes of it when nobody asks about it any more. Each
-//! uses those before it.
+//! other processes, and `end` says what becomes of it when nobody asks about it any
+//! more. Each of these modules uses those before it.
 
 mod end;
 mod exit;
@@ -46,7 +46,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// A process that is not a fork, with a stock as nobody has said otherwise.
+    /// Makes the handle of a process that is not a fork, with the default stock.
     pub(super) fn new(socket: impl Into<Ours>, birth: Birth<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self::with_stock(socket, birth, Stock::default()))
     }
@@ -66,8 +66,8 @@ impl Peer {
         }
     }
 
-    /// A copy of this process, which it forked just now. Where there is no room
-    /// for its pidfd, that comes with its first word.
+    /// Makes the handle of a copy of this process, which was forked just now. If there
+    /// is no room for its pidfd, that comes with its first word.
     pub(crate) fn copied(socket: OwnedFd, child: i32) -> Arc<Self> {
         ending::look();
         let peer = Self::new(socket, Birth::Copied);
@@ -81,66 +81,68 @@ impl Peer {
 
 /// What is known of it.
 impl Peer {
-    /// What the process said of itself.
+    /// Gives what the process said of itself.
     pub(super) fn known(&self) -> Option<&Hello> {
         self.line.hello.get()
     }
 
-    /// Its process id, if that is known by now.
+    /// Gives its process id, if that is known by now.
     pub(super) fn pid(&self) -> Option<i32> {
         let said = self.known().and_then(|hello| i32::try_from(hello.pid).ok());
         said.or_else(|| self.birth.child())
     }
 
-    /// Whether that is its id in this process's PID namespace, too.
+    /// Tells whether that is also its id in this process's PID namespace.
     pub(super) fn is_numbered_here(&self) -> bool {
         match (self.known(), self.pid()) {
             (Some(hello), pid) => pidfd::id(hello.pidfd.as_fd()) == pid,
-            // It is a child.
+            // It is a child of this process.
             (None, pid) => pid.is_some(),
         }
     }
 
-    /// The process that forked it.
+    /// Gives the process that forked it.
     pub(super) fn origin(&self) -> Option<&Arc<Self>> {
         self.birth.origin().map(|(origin, _)| origin)
     }
 
-    /// Whether another process from stock is as good: nobody knows this one.
+    /// Tells whether another process from stock is as good, because nobody knows this
+    /// one.
     pub(super) fn is_replaceable(&self) -> bool {
         self.birth.is_spare() && self.known().is_none() && self.life.is_untold()
     }
 
-    /// Whether this spare is gone and never said a word, so that it ran nothing.
+    /// Tells whether this spare is gone and never said a word, so that it ran nothing.
     pub(super) fn has_vanished(&self) -> bool {
         self.birth.is_spare() && self.life.has_vanished()
     }
 
-    /// Whether it is known that it never existed.
+    /// Tells whether it is known that it never existed.
     pub(super) fn never_was(&self) -> bool {
         self.life.why_never().is_some()
     }
 
-    /// It is dead, and asked nothing more: a child that it was just forking may
-    /// hold its socket open for a moment, so that a request would have no answer.
+    /// Notes that it is dead, so that it is asked nothing more: a child that it was
+    /// just forking may hold its socket open for a moment, and a request would have no
+    /// answer.
     pub(super) fn found_dead(&self) -> Error {
         self.life.mark_dead();
         gone()
     }
 
-    /// Whether it was found dead, or has closed its socket.
+    /// Tells whether it was found dead, or has closed its socket.
     fn is_gone(&self) -> bool {
         self.life.is_dead() || self.line.closed().is_some()
     }
 
-    /// Whether it is known to have ended.
+    /// Tells whether it is known to have ended.
     pub(super) fn has_ended(&self) -> bool {
         let now = Deadline::after(Duration::ZERO);
         self.known()
             .is_some_and(|hello| matches!(poll([Want::read(&hello.pidfd)], now), Ok([true])))
     }
 
-    /// Whether its end of the socket is open, whatever it said before.
+    /// Tells whether its end of the socket is open, whatever it said before.
     fn is_open(&self) -> bool {
         let now = Deadline::after(Duration::ZERO);
         self.line
@@ -178,8 +180,8 @@ impl Peer {
         self.line.wait(deadline, Some(watch), take)
     }
 
-    /// Somebody waits for this spare, which may not have been forked yet.
-    /// False when its template cannot be told so.
+    /// Tells the template that somebody waits for this spare, which may not have been
+    /// forked yet. Gives false if the template cannot be told.
     fn hurry(&self, deadline: Deadline) -> bool {
         self.birth.origin().is_some_and(|(origin, number)| {
             let head = Head::new(Kind::Hurry, number);
@@ -187,7 +189,7 @@ impl Peer {
         })
     }
 
-    /// Kills a child that cannot be reached in another way.
+    /// Has its template kill it, when it cannot be reached in another way.
     pub(super) fn kill_by_template(&self) {
         if let Some((origin, number)) = self.birth.origin() {
             let head = Head::new(Kind::Discard, 0);
@@ -196,7 +198,7 @@ impl Peer {
     }
 }
 
-/// The template died, and no code of an entry ran.
+/// Makes the error for a template that died when no code of an entry had run.
 pub(super) fn gone() -> Error {
     Error::new(ErrorKind::TemplateGone, "the template is gone").unstarted()
 }

@@ -18,23 +18,22 @@ use crate::{
 };
 
 impl<S> Process<S> {
-    /// Gives the process away as a descriptor, for
-    /// [`from_fd`](Process::from_fd) in this or in another process. (As an
-    /// argument or as the result of an entry a `Process` is given away like this
-    /// by itself.)
+    /// Gives the process away as a descriptor, for [`from_fd`](Process::from_fd) in
+    /// this or in another process. (A `Process` that is an argument or the result of an
+    /// entry is given away like this by itself.)
     ///
-    /// From here on it depends neither on this program nor on the template that
-    /// forked it: both may end before it is taken over. It ends when the last copy
-    /// of the descriptor is closed and nobody has taken it over.
+    /// From then on it depends neither on this program nor on the template that forked
+    /// it: both may end before it is taken over. It ends if the last copy of the
+    /// descriptor is closed before anybody has taken the process over.
     ///
     /// Waits until the process exists and has taken note, at most 10 s or the
-    /// [`deadline`](Process::deadline).
+    /// [`start_timeout`](Process::start_timeout).
     ///
     /// # Errors
     ///
-    /// The process has live workers, whose exits are reported to this program;
-    /// it has settings, which only this handle knows; it is gone, or does not
-    /// answer. Then it ends.
+    /// The process has live workers, whose exits are reported to this program; it has
+    /// settings, which only this handle knows; or it is gone or does not answer. After
+    /// any of these it ends.
     ///
     /// # Examples
     ///
@@ -77,7 +76,7 @@ impl<S> Process<S> {
         let deadline = self.until(template::PATIENCE);
         // Its first words are for this program.
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
-        // Before its socket leaves: this program may end at once, and others
+        // This comes before its socket leaves: this program may end at once, and others
         // with it.
         peer.life.mark_told();
         peer.line
@@ -94,22 +93,22 @@ impl<S> Process<S> {
         }
         let fd = peer.line.socket.as_fd().try_clone_to_owned();
         let fd = fd.map_err(|error| Error::os("duplicating a process's socket failed", error))?;
-        // Not ended: somebody else has it.
+        // It is not ended: somebody else has it.
         drop(self.lease.release());
         Ok(fd)
     }
 
-    /// Takes over a process that [`into_fd`](Self::into_fd) gave away. That it
-    /// holds a value of type `S` is checked when a task needs it.
+    /// Takes over a process that [`into_fd`](Self::into_fd) gave away. Whether it holds
+    /// a value of type `S` is checked when a task needs that value.
     ///
-    /// It stays what it is, a template: what it is told to run or to preload runs
-    /// in a fork of it, which has another process id. It ends with this program.
+    /// It stays what it is, a template: whatever you run or preload in it runs in a
+    /// fork of it, which has another process id. It ends with this program.
     ///
     /// Waits until the process has answered, at most 10 s.
     ///
     /// # Errors
     ///
-    /// The descriptor is not a process's; the process is gone or does not
+    /// The descriptor is not that of a process; or the process is gone or does not
     /// answer.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
         let peer = Peer::new(fd, Birth::Given);
@@ -120,7 +119,7 @@ impl<S> Process<S> {
     }
 }
 
-/// In an argument or a result, a process is given away.
+/// Gives away a process that is in an argument or a result.
 impl<S> Hand for Process<S> {
     fn encode(self, out: &mut Encoder) -> Result<()> {
         out.push_fd(self.into_fd()?);

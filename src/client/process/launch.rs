@@ -40,7 +40,7 @@ impl Process {
         let started = Started::new(peer, settings, ends, Until::Executed);
         let result = started.begin(task, more, deadline);
         if result.as_ref().is_err_and(Error::is_timeout) {
-            // It may stand before a file system that does not answer.
+            // It may be waiting for a file system that does not answer.
             origin.inspect(launcher::give_up);
         }
         result

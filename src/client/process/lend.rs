@@ -1,4 +1,4 @@
-//! The program's own 0 to 2, which a worker has unless its settings say another.
+//! The program's own 0 to 2, which a worker has unless its settings say otherwise.
 
 use std::os::fd::BorrowedFd;
 
@@ -8,8 +8,8 @@ use crate::{
     wire::frame::streams,
 };
 
-/// The program's own 0 to 2, as they are now, as far as the settings say nothing
-/// else; and their flags. One that is closed is `/dev/null` there.
+/// Gives the program's own 0 to 2 as they are now, unless the settings say otherwise,
+/// and their flags. A stream that is closed is `/dev/null` in the worker.
 pub(crate) fn lend(settings: &Settings) -> (u64, Vec<BorrowedFd<'static>>) {
     let (mut flags, mut lent) = (0, Vec::new());
     for (stream, what) in (0..).zip(STREAMS) {

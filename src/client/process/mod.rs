@@ -18,8 +18,8 @@ use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 /// A process that waits to be told what to run.
 ///
 /// It can become a worker ([`run`](Self::run)), or be a template for others
-/// ([`fork`](Self::fork)): a fork has everything that was done to it so far.
-/// `S` is the type of the preloaded value it holds, `()` at first.
+/// ([`fork`](Self::fork)): a fork has everything that was done to the process so far.
+/// `S` is the type of the preloaded value that it holds, at first `()`.
 ///
 /// It is forked from the default template, never from the program. It inherits
 /// nothing of the program's memory and descriptors as they are now.
@@ -55,7 +55,7 @@ pub struct Process<S = ()> {
     state: PhantomData<fn() -> S>,
 }
 
-/// The one handle on a process; ends it when dropped.
+/// The one handle on a process, which ends when the handle is dropped.
 struct Lease(Option<Arc<Peer>>);
 
 impl Lease {
@@ -66,11 +66,11 @@ impl Lease {
         }
     }
 
-    /// The process that is told to run or to preload something: this one, if a
-    /// template of this program forked it and it dies with that.
+    /// Gives the process that is told to run or to preload something: this one, if a
+    /// template of this program forked it and it dies with that template.
     ///
-    /// One that was taken over, or is a copy of the program, looks at its owner,
-    /// and only a template does. So it stays one, until its fork has ended.
+    /// A process that was taken over, or is a copy of the program, watches its owner,
+    /// and only a template does that. So it stays a template, until its fork has ended.
     fn worker(self, deadline: Deadline) -> Result<Self> {
         let peer = self.peer();
         if peer.origin().is_some() {
@@ -96,16 +96,16 @@ impl Drop for Lease {
 }
 
 impl Process<()> {
-    /// A fork of the default template: the early one, if the program's root
-    /// says [`early!`](crate::early!); else this program, executed once as a
-    /// template at the first need and kept. A template that has died is
+    /// Makes a fork of the default template. That is the early one, if the program's
+    /// root says [`early!`](crate::early!); otherwise it is this program, executed once
+    /// as a template when it is first needed, and kept. A template that has died is
     /// replaced.
     ///
-    /// Does not wait for the fork, except for the first one's template.
+    /// Does not wait for the fork; only the first call waits, for the template.
     ///
     /// # Errors
     ///
-    /// No socket pair can be made; the template cannot be started; it takes no
+    /// No socket pair can be made; the template cannot be started; or it takes no
     /// requests within 10 s.
     pub fn new() -> Result<Self> {
         template::with_living_default(|template| {
@@ -114,7 +114,7 @@ impl Process<()> {
         .map(Self::from_peer)
     }
 
-    /// A fork of the default template, with these settings.
+    /// Makes a fork of the default template, with these settings.
     pub(crate) fn made_of(settings: Settings, patience: Option<Duration>) -> Result<Self> {
         let peer = template::with_default(Self::fork_of)?;
         Ok(Self {
@@ -128,15 +128,15 @@ impl Process<()> {
         template.fork(Deadline::after(template::PATIENCE))
     }
 
-    /// A process of a newly executed image: its own address layout, its own
-    /// stack protector and allocator secrets. Costs an `exec`; forks of it cost
-    /// what others do.
+    /// Makes a process of a newly executed image, which has its own address layout and
+    /// its own stack protector and allocator secrets. It costs an `exec`; forks of it
+    /// cost what others do.
     ///
     /// Its environment and arguments are the program's as they are now.
     ///
     /// # Errors
     ///
-    /// The program cannot be executed: no /proc, the feature `exec` is off, or
+    /// The program cannot be executed: there is no /proc, the feature `exec` is off, or
     /// the library is not part of the main executable.
     ///
     /// # Examples
@@ -177,9 +177,9 @@ impl<S> Process<S> {
         self.lease.peer()
     }
 
-    /// Limits how long a start may take, for this process and its forks: until a
-    /// fork exists and has applied its settings (10 s by default), and until a preload
-    /// is done (60 s by default). It does not limit what a worker does then.
+    /// Limits how long a start may take, for this process and its forks: until a fork
+    /// exists and has applied its settings (10 s by default), and until a preload is
+    /// done (60 s by default). It does not limit what a worker does after that.
     ///
     /// # Examples
     ///
@@ -200,16 +200,16 @@ impl<S> Process<S> {
         self
     }
 
-    /// How many forks of this process may wait in stock; 16 if nothing is said, 0
-    /// turns it off. A fork takes it over for its own forks.
+    /// Limits how many forks of this process wait in stock: 16 by default, and with 0
+    /// there is no stock. A fork takes the limit over for its own forks.
     ///
-    /// A process that is forked more than once has some forks ready, as many as
-    /// were in use at the same time, at least 8: a task that is given to one waits
-    /// for no fork. It makes the next ones when workers have ended and it has
-    /// nothing else to do. They are no workers and have no handles, each has about
-    /// 50 KiB and one descriptor of its own in this program, they end with the
-    /// process, and they are made anew when it changes (a preload, a raw argument).
-    /// `ps` shows them as `zygote: in stock of PID`.
+    /// A process that is forked more than once keeps some forks ready, as many as were
+    /// in use at the same time, and at least 8. A task that is given to one of them
+    /// waits for no fork. The process makes the next ones when workers have ended and
+    /// it has nothing else to do. These forks are not workers, and have no handles.
+    /// Each has about 50 KiB of its own, and one descriptor in this program. They end
+    /// with the process, and are made anew when it changes (by a preload or a raw
+    /// argument). `ps` shows them as `zygote: in stock of PID`.
     ///
     /// # Examples
     ///
@@ -235,25 +235,25 @@ impl<S> Process<S> {
         Deadline::after(self.patience.unwrap_or(default))
     }
 
-    /// Its process id. Waits until it exists.
+    /// Gives its process id. Waits until the process exists.
     ///
     /// # Errors
     ///
-    /// The process could not be forked; the deadline passed.
+    /// The process could not be forked, or the deadline passed.
     pub fn id(&self) -> Result<u32> {
         Ok(self.peer().hello(self.until(template::PATIENCE))?.pid)
     }
 
-    /// A new process, forked from this one with everything that was done to it
-    /// so far: preloads, raw arguments.
+    /// Makes a new process, forked from this one with everything that was done to it so
+    /// far: preloads and raw arguments.
     ///
-    /// Does not wait for the fork: what goes wrong with it is the error of what
-    /// is done with the new process. Any number of threads may fork from one
-    /// process; forks are made in the order asked.
+    /// Does not wait for the fork: if it fails, what you then do with the new process
+    /// gives the error. Any number of threads may fork from one process; forks are made
+    /// in the order in which they are asked for.
     ///
     /// # Errors
     ///
-    /// No socket pair can be made; the process is gone.
+    /// No socket pair can be made, or the process is gone.
     pub fn fork(&self) -> Result<Self> {
         let peer = self.peer().fork_living(self.until(template::PATIENCE))?;
         self.peer().restock();

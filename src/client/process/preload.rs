@@ -23,20 +23,20 @@ impl<S> Process<S> {
     /// Runs a preload in this process. Its value stays there, and every fork
     /// made afterwards shares it copy-on-write.
     ///
-    /// A preload may refer to the value of the one before it (`&A`); that value
-    /// is replaced and never dropped. With `&mut S` it changes the value in
-    /// place. Descriptors that it leaves open belong to its value, and forks
-    /// have them too, as they have the signal handlers that it installs.
+    /// A preload may refer to the value of the one before it (`&A`); that value is
+    /// replaced and never dropped. With `&mut S` it changes the value in place.
+    /// Descriptors that it leaves open belong to its value. Forks have them too, as
+    /// well as the signal handlers that it installs.
     ///
     /// Waits until the preload is done, at most 60 s or the
-    /// [`deadline`](Self::deadline); then the process is killed.
+    /// [`start_timeout`](Self::start_timeout); after that the process is killed.
     ///
     /// # Errors
     ///
-    /// The preload's own error, its panic, its exit or death by a signal; the
-    /// deadline; threads that it left running (a template must have one); live
-    /// workers of this process: fork it first. After any of them the process
-    /// has ended.
+    /// The preload returned an error, panicked, exited or was killed by a signal; the
+    /// deadline passed; it left threads running (a template must have one thread); or
+    /// this process has live workers: fork it first. After any of these the process has
+    /// ended.
     ///
     /// # Examples
     ///
@@ -90,7 +90,7 @@ impl Lease {
         let peer = self.peer();
         peer.discard_stock();
         peer.life.mark_told();
-        // Settings are a worker's.
+        // Settings are for workers only.
         let (streams, lent) = lend(&Settings::default());
         send_load(
             peer,

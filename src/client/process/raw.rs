@@ -15,15 +15,15 @@ use crate::{
 };
 
 impl<S> Process<S> {
-    /// Runs the raw entry of this name: its full path, or a last segment that
-    /// only one raw entry has. It is given one end of a new stream socket, and
-    /// the raw arguments; the other end is returned, non-blocking. Both are
+    /// Runs the raw entry of this name, which is its full path, or a last segment that
+    /// only one raw entry has. The entry is given one end of a new stream socket, and
+    /// the raw arguments. You get the other end, which is non-blocking. Both ends are
     /// close-on-exec.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run); a name that no raw entry has, or more than one
-    /// ([`is_invalid`](Error::is_invalid)).
+    /// Fails as [`run`](Self::run) does, and for a name that no raw entry has, or more
+    /// than one ([`is_invalid`](Error::is_invalid)).
     ///
     /// # Examples
     ///
@@ -63,7 +63,7 @@ impl<S> Process<S> {
         Ok((started.begin(&task, &more, deadline)?, near))
     }
 
-    /// Sends octets as a raw argument. A fork has its own copy of all that was
+    /// Sends octets as a raw argument. A fork has its own copy of everything that was
     /// sent so far.
     ///
     /// # Errors
@@ -73,11 +73,11 @@ impl<S> Process<S> {
         self.send(Kind::Arg, &[bytes.as_ref()], &[])
     }
 
-    /// Sends a descriptor as a raw argument. The program's own is closed.
+    /// Sends a descriptor as a raw argument. The program's own copy is closed.
     ///
     /// # Errors
     ///
-    /// As [`send_arg`](Self::send_arg).
+    /// Fails as [`send_arg`](Self::send_arg) does.
     pub fn send_fd(&self, fd: impl Into<OwnedFd>) -> Result<&Self> {
         self.send(Kind::Fd, &[], &[fd.into().as_fd()])
     }

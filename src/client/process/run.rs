@@ -14,16 +14,16 @@ use crate::{
     task::{Anywhere, Load, RunsIn, Task},
 };
 
-/// So many tasks are on their way before [`Process::spawn_all`] waits for the first.
-/// Each lends three descriptors, and of those that nobody has received yet a user
-/// may have only so many.
+/// How many tasks are on their way before [`Process::spawn_all`] waits for the first.
+/// Each lends three descriptors, and a user may have only so many that nobody has
+/// received yet.
 const AHEAD: usize = 32;
 
-/// Runs a task in a fork of the default template: what `f::spawn` calls.
+/// Runs a task in a fork of the default template; `f::spawn` calls this.
 ///
 /// # Errors
 ///
-/// As [`Process::new`] and [`Process::run`].
+/// Fails as [`Process::new`] and [`Process::run`] do.
 pub fn spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
     let load = task.load();
     load.check()?;
@@ -43,8 +43,8 @@ impl<S> Process<S> {
     ///
     /// # Errors
     ///
-    /// The arguments could not be encoded; the process could not be forked, or
-    /// the template died ([`is_template_gone`](crate::Error::is_template_gone)); the
+    /// The arguments could not be encoded; the process could not be forked, or the
+    /// template died ([`is_template_gone`](crate::Error::is_template_gone)); or the
     /// deadline passed. In all these cases no code of the entry has run
     /// ([`is_unstarted`](crate::Error::is_unstarted)).
     pub fn run<R, K: RunsIn<S>>(self, task: Task<R, K>) -> Result<Worker<R>> {
@@ -53,23 +53,22 @@ impl<S> Process<S> {
             .begin(&task, &[], deadline)
     }
 
-    /// Runs a task that executes another program. Returns when it has.
+    /// Runs a task that executes another program. Returns when that has been executed.
     pub(crate) fn execute(self, task: &Task<()>) -> Result<Worker<()>> {
         let deadline = self.until(template::PATIENCE);
         self.start(task.load(), &[], Until::Executed, deadline)?
             .begin(task, &[], deadline)
     }
 
-    /// Runs a task in a fork of this process, which stays as it is: a fork from
-    /// [stock](Self::stock), where one waits.
+    /// Runs a task in a fork of this process, which stays as it is. The fork comes from
+    /// [stock](Self::stock), if one waits there.
     ///
-    /// Returns when the worker exists, not when it has ended. What
-    /// `f::spawn(&process, …)` is for an entry that takes the preloaded value, this is
-    /// for any entry.
+    /// Returns when the worker exists, not when it has ended. It is for any entry what
+    /// `f::spawn(&process, …)` is for an entry that takes the preloaded value.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run): in every case no code of the entry has run.
+    /// Fails as [`run`](Self::run) does: in every case no code of the entry has run.
     ///
     /// # Examples
     ///
@@ -93,8 +92,8 @@ impl<S> Process<S> {
     }
 
     /// Runs each task in a fork of this process, as [`spawn`](Self::spawn) does, and
-    /// gives one result for each task, in order. 32 processes are asked for before the
-    /// first is waited for.
+    /// gives one result for each task, in order. It asks for 32 processes before it
+    /// waits for the first.
     ///
     /// # Examples
     ///
@@ -158,8 +157,8 @@ impl<S> Process<S> {
 }
 
 impl Lease {
-    /// The process that is told to run something, which has no children: nobody
-    /// would report or reap them.
+    /// Gives the process that is told to run something. It has no children, because
+    /// nobody would report or reap them.
     fn without_children(self, deadline: Deadline) -> Result<Self> {
         let peer = self.peer();
         peer.check_epoch()?;

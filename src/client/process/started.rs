@@ -25,11 +25,11 @@ use crate::{
 /// What is waited for.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Until {
-    /// The process is there.
+    /// The process exists.
     Exists,
-    /// It is what its settings and hooks make of it.
+    /// The process is what its settings and hooks make of it.
     Ready,
-    /// It has executed another program.
+    /// The process has executed another program.
     Executed,
 }
 
@@ -65,7 +65,7 @@ impl Started {
         let named = |error: Error| error.unstarted().with_entry(load.entry.path());
         let ends = Ends::make(&mut settings).map_err(named)?;
         let until = match until {
-            // Nothing is made of it: it says no word for that.
+            // No setting or hook makes anything of it, so it sends no word for that.
             Until::Ready if settings.is_empty() && !hooks::has(When::Worker) => Until::Exists,
             until => until,
         };
@@ -117,14 +117,14 @@ impl Started {
         send_load(&self.peer, head, load, &[more, &lent].concat(), deadline)
     }
 
-    /// Another one takes the place of a spare that ran nothing.
+    /// Puts another process in the place of a spare that ran nothing.
     fn replace(&mut self, deadline: Deadline) -> Result<()> {
         let origin = self.peer.origin().cloned().ok_or_else(gone)?;
         self.peer = template::fork_again(&origin, deadline)?;
         Ok(())
     }
 
-    /// Waits until the process is what is waited for.
+    /// Waits until the process is as far as `until` says.
     pub(super) fn begin<R, K>(
         mut self,
         task: &Task<R, K>,
@@ -147,14 +147,14 @@ impl Started {
                 self.ends,
                 self.tree,
             )),
-            // Who executes a program knows no entry.
+            // A caller that executes a program knows no entry.
             Err(error) if self.until == Until::Executed => Err(error),
             Err(error) => Err(error.with_entry(entry)),
         }
     }
 
-    /// What exists and gets no handle must not go on: this program may have had
-    /// no room or no memory for one.
+    /// Kills a process that exists and gets no handle, which must not go on: this
+    /// program may have had no room or no memory for a handle.
     fn or_end<T>(&self, result: Result<T>) -> Result<T> {
         result.inspect_err(|error| {
             if !error.is_unstarted() {

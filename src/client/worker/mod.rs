@@ -35,13 +35,12 @@ const DETACH: Duration = Duration::from_secs(1);
 /// within milliseconds, unless they were [detached](Self::detach).
 ///
 /// Each wait first closes a piped stdin that was not taken, so that a worker which
-/// reads it sees the end; [`try_wait`](Self::try_wait) does not. What a worker
-/// writes to pipes is for you to read, or it waits when they are full.
+/// reads it sees the end; [`try_wait`](Self::try_wait) does not. Read what a worker
+/// writes to pipes: it waits while they are full.
 ///
-/// `wait`, `kill`, `signal` and their kin take `&self` and may be called from
-/// several threads. As a descriptor it is the
-/// worker's pidfd: readable once the worker has exited, so that any event loop
-/// can wait for it.
+/// `wait`, `kill`, `signal` and the like take `&self` and may be called from several
+/// threads. As a descriptor it is the worker's pidfd: readable once the worker has
+/// exited, so that any event loop can wait for it.
 ///
 /// # Examples
 ///
@@ -64,18 +63,18 @@ pub struct Worker<R> {
     peer: Arc<Peer>,
     entry: &'static str,
     decode: fn(&mut Decoder) -> Result<R>,
-    /// Apart from the other ends: a wait, which may be any thread's, closes it.
+    /// It is apart from the other ends, because a wait, on any thread, closes it.
     stdin: Mutex<Option<ChildStdin>>,
     ends: Ends,
     tree: Tree,
     exit: OnceLock<Exit>,
     kill_on_drop: bool,
-    /// The outcome was given out.
+    /// Whether the outcome was given out.
     joined: bool,
 }
 
 impl<R> Worker<R> {
-    /// For a peer that has said hello.
+    /// Makes the handle on a peer that has said hello.
     pub(super) fn new(
         peer: Arc<Peer>,
         entry: &'static str,
@@ -96,8 +95,8 @@ impl<R> Worker<R> {
         }
     }
 
-    /// Its process id, as it sees it itself; in a
-    /// [PID namespace](crate::settings::Namespaces::pid) it sees another.
+    /// Gives its process id. The worker sees the same id, except in a [PID
+    /// namespace](crate::settings::Namespaces::pid), where it sees another.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.peer.known().map_or(0, |hello| hello.pid)
@@ -118,46 +117,47 @@ impl<R> Worker<R> {
         self.hello().open_pidfd()
     }
 
-    /// The program's end of the worker's [piped](crate::Stdio::piped) stdin;
-    /// once. The first wait closes one that was not taken.
+    /// Takes the program's end of the worker's [piped](crate::Stdio::piped) stdin,
+    /// once. The first wait closes an end that was not taken.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         let stdin = self.stdin.get_mut();
         stdin.unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Nobody can write to it any more: its reader must see the end, or the wait
-    /// has none.
+    /// Closes a stdin that nobody can write to any more: its reader must see the end,
+    /// or the wait has none.
     pub(super) fn close_stdin(&self) {
         drop(lock(&self.stdin).take());
     }
 
-    /// The program's end of the worker's [piped](crate::Stdio::piped) stdout;
-    /// once. A worker that writes more than a pipe holds, 64 KiB, waits until
-    /// somebody reads.
+    /// Takes the program's end of the worker's [piped](crate::Stdio::piped) stdout,
+    /// once. A worker that writes more than a pipe holds, 64 KiB, waits until somebody
+    /// reads.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.ends.stdout.take()
     }
 
-    /// As [`take_stdout`](Self::take_stdout), for stderr.
+    /// Takes the end of stderr, as [`take_stdout`](Self::take_stdout) takes that of
+    /// stdout.
     pub fn take_stderr(&mut self) -> Option<ChildStderr> {
         self.ends.stderr.take()
     }
 
-    /// Sends SIGKILL. A worker that has exited is not an error.
+    /// Sends SIGKILL. It is no error if the worker has exited.
     ///
     /// # Errors
     ///
-    /// The kernel refuses: the worker has changed its user, for example.
+    /// The kernel refuses, for example because the worker has changed its user.
     pub fn kill(&self) -> Result<()> {
         self.signal(libc::SIGKILL)
     }
 
-    /// Sends a signal, by pidfd: never to another process that has the same id.
-    /// A worker that has exited is not an error.
+    /// Sends a signal by pidfd, and so never to another process that has the same id.
+    /// It is no error if the worker has exited.
     ///
     /// # Errors
     ///
-    /// As [`kill`](Self::kill); a number that is no signal.
+    /// Fails as [`kill`](Self::kill) does, and for a number that is no signal.
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.peer.check_epoch()?;
         pidfd::signal(self.open_pidfd()?, signal).map_err(|error| {
@@ -175,18 +175,18 @@ impl<R> Worker<R> {
     /// | [`cgroup`](crate::Process::cgroup) of version 2 | **everything** in it and below, by `cgroup.kill` (Linux 5.14) | what was moved out; all of version 1 |
     /// | [`process_group(0)`](crate::Process::process_group), [`session`](crate::Process::session) | the group | what has made a group of its own, as shells with job control and daemons do |
     ///
-    /// With several of them all are used. It is no error when everything has
-    /// ended. A group is killed also when the worker itself has ended; before
-    /// Linux 6.9 only while it lives.
+    /// If several of them are set, all are used. It is no error if everything has
+    /// ended. A group is killed even if the worker itself has ended; before Linux 6.9
+    /// only while it lives.
     ///
     /// Returns when the signals are sent. What is killed may need a moment more;
     /// the template reports the worker, others wait for theirs.
     ///
     /// # Errors
     ///
-    /// None of these settings was made ([`is_invalid`](Error::is_invalid)), or
-    /// the program itself is in that cgroup: then nothing was killed. The kernel
-    /// refuses, or is too old.
+    /// None of these settings is set ([`is_invalid`](Error::is_invalid)), or the
+    /// program itself is in that cgroup: then nothing was killed. The kernel refuses,
+    /// or is too old.
     ///
     /// # Examples
     ///
@@ -212,13 +212,12 @@ impl<R> Worker<R> {
 
     /// Lets the worker live on when the program ends. Its result is lost.
     ///
-    /// Waits until the worker has taken note, at most 1 s. (It is interrupted
-    /// for that by SIGURG, which workers handle and which other programs
-    /// ignore.)
+    /// Waits until the worker has taken note, at most 1 s. (SIGURG interrupts it for
+    /// that; workers handle this signal, and other programs ignore it.)
     ///
-    /// It stays in the program's process group and session. A daemon wants a
-    /// session of its own: the kernel sends SIGHUP to a group that the program's
-    /// death orphans, if a member of it is stopped.
+    /// It stays in the program's process group and session. A daemon needs a session of
+    /// its own, because the kernel sends SIGHUP to a group that the program's death
+    /// orphans, if a member of it is stopped.
     ///
     /// # Errors
     ///
@@ -254,7 +253,7 @@ impl<R> Worker<R> {
         }
     }
 
-    /// Whether dropping the handle kills the worker. It does not by default.
+    /// Sets whether dropping the handle kills the worker. By default it does not.
     ///
     /// # Examples
     ///
@@ -281,7 +280,7 @@ impl<R> Worker<R> {
         self
     }
 
-    /// The socket that its result comes on.
+    /// Gives the socket that its result comes on.
     #[cfg(feature = "tokio")]
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.peer.line.socket.as_fd()
@@ -302,7 +301,7 @@ impl<R> AsRawFd for Worker<R> {
 
 impl<R> Drop for Worker<R> {
     fn drop(&mut self) {
-        // In a copy of the program this refuses, as it should; a filter may,
+        // In a copy of the program `kill` refuses, as it should; a filter may refuse,
         // too.
         if self.kill_on_drop && self.kill().is_err() && self.peer.is_current() {
             self.peer.kill_by_template();

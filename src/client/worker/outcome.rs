@@ -32,13 +32,13 @@ impl<R> Worker<R> {
         }
     }
 
-    /// [`join`](Self::join), but for this long; `None` when there is no outcome
-    /// by then. May be called again. However short the wait is, it closes a piped
-    /// stdin that was not taken.
+    /// Waits as [`join`](Self::join) does, but only this long; gives `None` if there is
+    /// no outcome by then. You may call it again. However short the wait is, it closes
+    /// a piped stdin that was not taken.
     ///
     /// # Errors
     ///
-    /// As `join`; and after the outcome was given out once, that it was.
+    /// Fails as `join` does, and in every call after the outcome was given out.
     ///
     /// # Examples
     ///
@@ -73,7 +73,7 @@ impl<R> Worker<R> {
         result
     }
 
-    /// Nothing more comes.
+    /// Closes the socket, because nothing more comes.
     fn hang_up(&mut self) {
         if let Some(peer) = Arc::get_mut(&mut self.peer) {
             peer.line.socket.close();
@@ -104,7 +104,7 @@ impl<R> Worker<R> {
         }
     }
 
-    /// There is no result and there will be none: how did it end?
+    /// Says how the worker ended: there is no result, and there will be none.
     fn ended(&self, closed: Closed, deadline: Deadline) -> Result<Option<R>> {
         let Some(exit) = self.exit(deadline)? else {
             return Ok(None);

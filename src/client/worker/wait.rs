@@ -28,32 +28,34 @@ impl<R> Worker<R> {
         }
     }
 
-    /// [`wait`](Self::wait) that does not wait, and closes nothing.
+    /// Gives what [`wait`](Self::wait) gives, or `None` if the worker still runs; it
+    /// does not wait, and closes nothing.
     ///
     /// # Errors
     ///
-    /// As `wait`.
+    /// Fails as `wait` does.
     pub fn try_wait(&self) -> Result<Option<Exit>> {
         self.exit(Deadline::after(Duration::ZERO))
     }
 
-    /// [`wait`](Self::wait), but for this long; `None` when it still runs.
+    /// Waits as [`wait`](Self::wait) does, but only this long; gives `None` if the
+    /// worker still runs.
     ///
     /// # Errors
     ///
-    /// As `wait`.
+    /// Fails as `wait` does.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Exit>> {
         self.close_stdin();
         self.exit(Deadline::after(timeout))
     }
 
     /// Tells whether the outcome is known: the result has arrived, or the worker has
-    /// ended. Then [`join`](Self::join) does not wait. Does not wait itself, closes
-    /// nothing and takes nothing.
+    /// ended. Then [`join`](Self::join) does not wait. This does not wait either,
+    /// closes nothing and takes nothing.
     ///
     /// A worker whose result is here may need a moment more to end, so
     /// [`try_wait`](Self::try_wait) may still give `None`. In a copy of the program,
-    /// where `join` is an error at once, it is true.
+    /// where `join` is an error at once, it gives `true`.
     ///
     /// # Examples
     ///

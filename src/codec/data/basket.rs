@@ -1,8 +1,8 @@
 //! The descriptors of the value that is on its way.
 //!
-//! serde has no place for descriptors. While a value is encoded or decoded they
-//! are in a basket of the thread, and an [`Fd`] in the value is its number
-//! there. Each one can be taken out once; what nobody takes is closed.
+//! serde has no place for descriptors. While a value is encoded or decoded they are in
+//! a basket of the thread, and an [`Fd`] in the value is its number there. Each
+//! descriptor can be taken out once, and those that nobody takes are closed.
 
 use std::{
     cell::RefCell,
@@ -29,12 +29,13 @@ pub(crate) fn rehearse() {
 struct Basket {
     filling: bool,
     fds: Vec<Option<OwnedFd>>,
-    /// What went wrong with a descriptor: serde's errors are only text.
+    /// What went wrong with a descriptor. It is kept here because serde's errors are
+    /// only text.
     failure: Option<Error>,
 }
 
-/// While it lives, the thread has a basket. A `Serialize` of the user's may
-/// encode another value, or panic: the basket before comes back either way.
+/// While this lives, the thread has a basket. A user's `Serialize` may encode another
+/// value, or panic: the previous basket comes back either way.
 pub(super) struct Active {
     before: Option<Basket>,
 }
@@ -51,7 +52,7 @@ impl Active {
         }
     }
 
-    /// What is in the basket at the end; an error if the work failed.
+    /// Gives what is in the basket at the end, or an error if the work failed.
     pub(super) fn finish<T, R>(self, done: Result<R, Fault>) -> Result<(R, Vec<Option<OwnedFd>>)> {
         let basket = BASKET.take();
         let (fds, failure) = basket.map_or_else(Default::default, |it| (it.fds, it.failure));
@@ -68,12 +69,13 @@ impl Drop for Active {
     }
 }
 
-/// How many they are.
+/// Tells how many there are.
 pub(super) fn number_of(fds: &[Option<OwnedFd>]) -> Result<u32> {
     u32::try_from(fds.len()).map_err(|_| Error::invalid("more descriptors than a process can have"))
 }
 
-/// Its duplicate goes into the basket, and its number there into the data.
+/// A duplicate of the descriptor goes into the basket, and its number there into the
+/// data.
 impl<T: AsFd> Serialize for Fd<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         put(self.0.as_fd(), serializer)
@@ -86,7 +88,7 @@ impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
     }
 }
 
-/// As a [`Fd`].
+/// The memory travels as an [`Fd`].
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         put(self.as_fd(), serializer)
@@ -112,7 +114,8 @@ fn put<S: Serializer>(fd: BorrowedFd<'_>, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_u32(number.map_err(S::Error::custom)?)
 }
 
-/// Takes the descriptor of that number out of the basket, as what it is.
+/// Takes the descriptor with the number that is read out of the basket, and makes it
+/// what it is.
 fn take<'de, T, D: Deserializer<'de>>(
     deserializer: D,
     what: impl FnOnce(OwnedFd) -> Result<T>,
@@ -161,7 +164,7 @@ mod tests {
         out.fds.len()
     }
 
-    /// Encodes another value while it is encoded, or panics.
+    /// A value that encodes another one while it is encoded, or panics.
     struct Odd<'a>(&'a Fd<UnixStream>, bool);
 
     impl Serialize for Odd<'_> {

@@ -4,12 +4,12 @@ use std::{any::type_name, fmt};
 
 use crate::error::Error;
 
-/// What a user can do whose type cannot travel by serde.
+/// What a user can do when a type cannot travel by serde.
 const ADVICE: &str =
     "encode such a value yourself, for example with `serde_json`, and pass the bytes";
 
-/// An error in the middle of a value. It is one pointer: every number that is
-/// written returns one, or nothing.
+/// An error in the middle of a value. It is one pointer, because every number that is
+/// written returns a `Fault` or nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Fault(Box<Inner>);
 
@@ -22,13 +22,13 @@ struct Inner {
 
 #[derive(Clone, Debug)]
 enum What {
-    /// The type's own code said this.
+    /// The type's own code gave this error.
     Custom(String),
-    /// The type does what cannot be sent.
+    /// The type does something that cannot be sent.
     Refused(String),
     /// The type asks what a value is, and the bytes do not say.
     Any,
-    /// The bytes are too few.
+    /// There are too few bytes.
     Short,
 }
 
@@ -58,7 +58,7 @@ impl Fault {
         self
     }
 
-    /// The error that the user sees, who sent or asked for a `T`.
+    /// Makes the error for the user who sent or asked for a `T`.
     pub(super) fn into_error<T>(self) -> Error {
         let name = type_name::<T>();
         let place = self.0.place;

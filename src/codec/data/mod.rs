@@ -5,7 +5,7 @@
 //! number of descriptors: u32 · length of the value: u64 · value · its form · shapes
 //! ```
 //!
-//! Numbers are little endian, form and shapes are postcard's.
+//! Numbers are little endian; form and shapes are in postcard's format.
 //!
 //! Descriptors travel beside the bytes, see [`basket`].
 
@@ -37,7 +37,7 @@ use crate::{
     parcel::{Decoder, Encoder},
 };
 
-/// How much stands before the value.
+/// How many bytes there are before the value.
 const HEAD: usize = 4 + 8;
 
 /// Puts a value at the end; its descriptors are duplicated.
@@ -53,7 +53,7 @@ pub(crate) fn encode_serde<T: Serialize>(value: &T, out: &mut Encoder) -> Result
     Ok(())
 }
 
-/// The value, its form and its shapes; the length of the first.
+/// Writes the value, its form and its shapes, and gives the length of the value.
 fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<u64, Fault> {
     let before = out.len();
     let mut writer = Writer::new(out);
@@ -87,7 +87,7 @@ pub(crate) fn decode_serde<T: DeserializeOwned>(input: &mut Decoder) -> Result<T
     Ok(value)
 }
 
-/// The value, and how many bytes say what it is made of.
+/// Reads the value, and tells how many bytes say what it is made of.
 fn read<T: DeserializeOwned>(value: &[u8], made_of: &[u8]) -> Result<(T, usize), Fault> {
     let (form, shapes, rest) = match postcard::take_from_bytes::<(Form, Vec<Shape<'_>>)>(made_of) {
         Ok(((form, shapes), rest)) => (form, shapes, rest),
@@ -99,8 +99,8 @@ fn read<T: DeserializeOwned>(value: &[u8], made_of: &[u8]) -> Result<(T, usize),
     Ok((value, made_of.len() - rest.len()))
 }
 
-/// As [`encode_serde`], for a value that is all there is: a `Vec<u8>` becomes
-/// the bytes, without a copy.
+/// Does what [`encode_serde`] does, for a value that is all there is: a `Vec<u8>`
+/// becomes the bytes, without a copy.
 pub(crate) fn encode_any<T: Serialize + 'static>(value: T, out: &mut Encoder) -> Result<()> {
     let mut value = Some(value);
     let any: &mut dyn Any = &mut value;
@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn each_descriptor_is_taken_once() {
-        // Two numbers of a descriptor, and both are the first one's.
+        // Both elements are read as numbers of descriptors, and both name the first
+        // one.
         let out = encoded(&(Fd(File::open("/dev/null").unwrap()), 0_u32));
         let error = decode_serde::<[Fd<File>; 2]>(&mut decoder(out)).unwrap_err();
         assert!(

@@ -1,12 +1,12 @@
 //! What a value is made of, as its `Serialize` said it.
 //!
-//! postcard writes values one after the other and nothing else: a field that is
-//! left out, or read as another kind of number, makes other values of all that
-//! follow. So the forms and the names travel too, and whatever `Deserialize`
-//! asks for is compared with them.
+//! postcard writes values one after the other and nothing else: when a field is left
+//! out, or read as another kind of number, everything that follows becomes other
+//! values. So the forms and the names travel too, and whatever `Deserialize` asks for
+//! is compared with them.
 //!
-//! They cost little: a number alone has its form from what is around it. A
-//! [`Shape`] is written once, and every struct, tuple and variant that has it
+//! They cost little: a number needs no form of its own, since what is around it says
+//! that. A [`Shape`] is written once, and every struct, tuple and variant that has it
 //! begins with its number.
 
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,8 @@ pub(super) enum Form {
     Tuple,
     Struct,
     Enum,
-    /// Of elements: each has its own, and a shape says which. Of the value that
-    /// comes next: there is none, it has been read.
+    /// For elements: each has its own form, and a shape says which. For the value that
+    /// comes next: there is none, since it has been read.
     None,
 }
 
@@ -78,7 +78,7 @@ impl Form {
         self as u8
     }
 
-    /// Its name in an error.
+    /// Gives its name in an error.
     pub(super) fn text(self) -> String {
         format!("{self:?}").to_lowercase()
     }
@@ -108,12 +108,12 @@ pub(super) struct Shape<'a> {
     /// The names of the fields, if they have some.
     #[serde(borrow)]
     pub(super) names: Vec<&'a str>,
-    /// Of each part its form; only one when all have the same.
+    /// The form of each part, or a single one when all have the same.
     forms: Vec<Form>,
 }
 
 impl<'a> Shape<'a> {
-    /// One whose parts are still to be pushed.
+    /// Makes a shape whose parts are still to be pushed.
     pub(super) fn new(what: What, variant: &'a str, count: usize) -> Self {
         Self {
             what,
@@ -124,7 +124,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// Adds the part number `at`. A name is empty where there are none.
+    /// Adds the part number `at`. The name is empty when parts have no names.
     pub(super) fn push(&mut self, at: usize, name: &'a str, form: Form) {
         if self.named() {
             self.names.push(name);
@@ -139,7 +139,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// The same with its first parts alone.
+    /// Makes the same shape with only its first parts.
     pub(super) fn first(&self, parts: usize) -> Self {
         let mut first = Self::new(self.what, self.variant, self.count);
         for at in 0..parts {
@@ -149,12 +149,12 @@ impl<'a> Shape<'a> {
         first
     }
 
-    /// Whether its fields have names.
+    /// Tells whether its fields have names.
     fn named(&self) -> bool {
         matches!(self.what, What::Struct | What::StructVariant)
     }
 
-    /// The form of the part number `at`.
+    /// Gives the form of the part number `at`.
     pub(super) fn form(&self, at: usize) -> Form {
         match self.forms[..] {
             [only] => only,
@@ -162,21 +162,22 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// Whether that is the part number `at`.
+    /// Tells whether the part number `at` has this name and form.
     pub(super) fn has(&self, at: usize, name: &str, form: Form) -> bool {
         let named = || self.names.get(at).is_some_and(|known| same(known, name));
         at < self.count && self.form(at) == form && (!self.named() || named())
     }
 
-    /// Whether all the parts are said, which is not sure of one that arrived.
+    /// Tells whether all parts are there, which is not certain for a shape that
+    /// arrived.
     pub(super) fn whole(&self) -> bool {
         let names = if self.named() { self.count } else { 0 };
         self.names.len() == names
             && (self.forms.len() == self.count.min(1) || self.forms.len() == self.count)
     }
 
-    /// Whether a type with these fields reads it: there may be more of them, as
-    /// an `alias` is one, but in no other order.
+    /// Tells whether a type with these fields reads it. The type may have more fields,
+    /// since an `alias` counts as one, but not in another order.
     pub(super) fn reads_as(&self, fields: &[&str]) -> bool {
         let mut fields = fields.iter();
         self.names
@@ -185,7 +186,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Whether two names are equal. Nearly always they are one and the same.
+/// Tells whether two names are equal. Nearly always they are the same text in memory.
 pub(super) fn same(a: &str, b: &str) -> bool {
     std::ptr::eq(a, b) || a == b
 }

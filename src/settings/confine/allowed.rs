@@ -12,8 +12,8 @@ use crate::settings::{Setting, Settings, What};
 
 /// What a worker may do, for [`Process::confine`](crate::Process::confine).
 ///
-/// Begins with [`compute`](Self::compute), which is close to nothing; each
-/// method allows more, or says how much.
+/// You begin with [`compute`](Self::compute), which is close to nothing; each method
+/// allows more, or says how much.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ pub struct Confine {
     pub(super) strict: bool,
 }
 
-/// How much it may take unless it is said.
+/// How much it may take by default.
 const MEMORY: u64 = 1 << 30;
 const CPU_TIME: Duration = Duration::from_secs(60);
 
@@ -52,15 +52,15 @@ const SOCKETS: i64 = 1;
 const STRICT: i64 = 2;
 
 impl Confine {
-    /// No file system, no network, no new processes, no other program: a worker
-    /// that can compute, with what it was given.
+    /// Allows no file system, no network, no new processes and no other program: the
+    /// worker can compute with what it was given.
     ///
-    /// It has its memory, threads, time, randomness, its standard streams, its
-    /// arguments with the descriptors in them, to read and to write, and it
-    /// gives its result. Whatever else it tries fails with `EPERM`.
+    /// It has its memory, threads, time and randomness; it can read and write its
+    /// standard streams and the descriptors in its arguments; and it gives its result.
+    /// Anything else that it tries fails with `EPERM`.
     ///
-    /// 1 GiB of memory and 60 s of CPU time, unless [`memory`](Self::memory) and
-    /// [`cpu_time`](Self::cpu_time) say otherwise.
+    /// It may take 1 GiB of memory and 60 s of CPU time, unless
+    /// [`memory`](Self::memory) and [`cpu_time`](Self::cpu_time) say otherwise.
     pub fn compute() -> Self {
         Self {
             memory: MEMORY,
@@ -71,18 +71,18 @@ impl Confine {
         }
     }
 
-    /// Limits how many bytes it may have for writing, beside what it has from its
-    /// template (`RLIMIT_DATA`): allocations beyond that fail, and Rust aborts.
-    /// A thread's stack counts whole, address space that is only reserved does
-    /// not. The stack of the first thread has the same limit (`RLIMIT_STACK`).
-    /// (Without /proc nobody can say what it has from its template: then the limit
+    /// Limits how many bytes it may have for writing, besides what it has from its
+    /// template (`RLIMIT_DATA`): allocations beyond that fail, and Rust aborts. The
+    /// whole stack of a thread counts; address space that is only reserved does not.
+    /// The stack of the first thread has the same limit (`RLIMIT_STACK`). (Without
+    /// /proc it cannot be known what the worker has from its template. Then the limit
     /// is for both together.)
     ///
-    /// No file that it writes can become longer than this (`RLIMIT_FSIZE`, the
-    /// error is `EFBIG`); so a result has an end, too.
+    /// No file that it writes can become longer than this (`RLIMIT_FSIZE`, the error is
+    /// `EFBIG`); this limits the length of a result, too.
     ///
-    /// A worker that makes one memory file after the other takes more than this
-    /// in all: only a cgroup limits everything together.
+    /// A worker that makes one memory file after the other takes more than this in
+    /// total: only a cgroup limits everything together.
     ///
     /// # Examples
     ///
@@ -104,27 +104,27 @@ impl Confine {
         self
     }
 
-    /// Limits how long it may compute, in seconds, rounded up (`RLIMIT_CPU`): then it
-    /// gets SIGXCPU, and a second later SIGKILL.
+    /// Limits how long it may compute, in seconds, rounded up (`RLIMIT_CPU`). At the
+    /// limit it gets SIGXCPU, and a second later SIGKILL.
     ///
-    /// This is CPU time and not time by the clock, since that is what a hostile
-    /// worker can use up: it may sleep for ever, which costs nothing, and no signal
-    /// that it blocks and no timer that it sets changes this limit. The program
-    /// decides how long it waits: [`join_timeout`](crate::Worker::join_timeout)
-    /// and [`kill_on_drop`](crate::Worker::kill_on_drop).
+    /// This is CPU time and not time by the clock, since that is what a hostile worker
+    /// can use up: it may sleep for ever, which costs nothing, and no signal that it
+    /// blocks and no timer that it sets changes this limit. Your program decides how
+    /// long it waits, by [`join_timeout`](crate::Worker::join_timeout) and
+    /// [`kill_on_drop`](crate::Worker::kill_on_drop).
     pub fn cpu_time(mut self, limit: Duration) -> Self {
         self.cpu_time = limit;
         self
     }
 
-    /// Lets it open this file for reading, or all that is below this directory.
-    /// Several calls add up.
+    /// Lets it open this file for reading, or everything below this directory. Several
+    /// calls add up.
     ///
-    /// Needs Landlock, which Linux has from 5.13 on: without it this is an error
-    /// of [`run`](crate::Process::run). The path is looked up in the worker,
-    /// after its other settings, and must exist. A worker with one readable path
-    /// can find out of any path whether it exists, and how long and how old the
-    /// file is: Landlock does not guard that.
+    /// Needs Landlock, which Linux has since 5.13; without it
+    /// [`run`](crate::Process::run) fails. The path is looked up in the worker, after
+    /// its other settings, and must exist. A worker with one readable path can find out
+    /// of any path whether it exists, and how long and how old the file is: Landlock
+    /// does not guard that.
     ///
     /// # Examples
     ///
@@ -152,9 +152,9 @@ impl Confine {
         self
     }
 
-    /// Lets it use the sockets that it was given as sockets: accept, send,
-    /// receive, shut down, read and set options, wait for many of them by epoll.
-    /// It can still make, bind and connect none.
+    /// Lets it use the sockets that it was given as sockets: it can accept, send,
+    /// receive, shut down, read and set options, and wait for many of them by epoll. It
+    /// still cannot make, bind or connect any.
     ///
     /// (Without this it can read and write them, and wait by `poll`.)
     pub fn sockets(mut self) -> Self {
@@ -166,7 +166,7 @@ impl Confine {
     /// ([`is_signal`](crate::Error::is_signal)), instead of failing the call with
     /// `EPERM`.
     ///
-    /// What libraries only try is deadly then, too: for example, a panic with
+    /// Then even what libraries only try is deadly: for example, a panic with
     /// `RUST_BACKTRACE` set looks into /proc.
     ///
     /// # Examples
@@ -189,7 +189,7 @@ impl Confine {
         self
     }
 
-    /// Whole seconds, at least one.
+    /// Gives the CPU time in whole seconds, at least one.
     pub(super) fn cpu_seconds(&self) -> u64 {
         let started = u64::from(self.cpu_time.subsec_nanos() > 0);
         self.cpu_time.as_secs().saturating_add(started).max(1)

@@ -1,11 +1,11 @@
 //! The system calls that a confined worker may make: what a computing Rust
 //! program, the C library below it and this library need, and no more.
 //!
-//! What is not here fails. What takes a path, makes a descriptor that leads
-//! outside, or concerns another process is not here.
+//! Any other call fails. No call is here that takes a path, makes a descriptor that
+//! leads outside, or concerns another process.
 
-/// Whatever the arguments are: they can only be about this process and the
-/// descriptors that it has.
+/// Calls that may be made with any arguments, because these can only be about this
+/// process and the descriptors that it has.
 pub(super) const ALWAYS: &[i64] = &[
     // Descriptors: given ones, and memory files.
     libc::SYS_read,
@@ -86,7 +86,7 @@ pub(super) const ALWAYS: &[i64] = &[
     libc::SYS_time,
 ];
 
-/// With [`Confine::sockets`](crate::settings::Confine::sockets): no `socket`, no
+/// What [`Confine::sockets`](crate::settings::Confine::sockets) allows: no `socket`, no
 /// `socketpair`, no `bind`, no `connect`, no `listen`.
 pub(super) const SOCKETS: &[i64] = &[
     libc::SYS_accept,
@@ -103,13 +103,14 @@ pub(super) const SOCKETS: &[i64] = &[
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
     libc::SYS_epoll_pwait2,
-    // By which other threads wake the one that waits.
+    // Other threads wake the one that waits by this.
     libc::SYS_eventfd2,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_epoll_wait,
 ];
 
-/// With readable paths: looking. Opening is below, and Landlock decides.
+/// What looks at files, for workers with readable paths. Opening is below, and Landlock
+/// decides.
 pub(super) const LOOKING: &[i64] = &[
     libc::SYS_newfstatat,
     libc::SYS_statx,
@@ -128,11 +129,12 @@ pub(super) const LOOKING: &[i64] = &[
     libc::SYS_readlink,
 ];
 
-/// Their flags stand in memory, where a filter cannot see them: the kernel is
-/// said not to have them, and callers fall back to calls whose flags it sees.
+/// Calls whose flags stand in memory, where a filter cannot see them. They fail as if
+/// the kernel did not have them, and callers fall back to calls whose flags the filter
+/// sees.
 pub(super) const UNSEEN: &[i64] = &[libc::SYS_clone3, libc::SYS_openat2];
 
-/// Of `fcntl`: nothing that names another process.
+/// What `fcntl` may do: nothing that names another process.
 pub(super) const FCNTL: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
@@ -144,15 +146,16 @@ pub(super) const FCNTL: &[i32] = &[
     libc::F_GET_SEALS,
 ];
 
-/// Of `ioctl`: nothing that types into a terminal. `TCGETS`, `TIOCGWINSZ`,
-/// `FIONREAD`, `FIONBIO`, `FIONCLEX`, `FIOCLEX`; the numbers are the same on both
-/// architectures, the types in libc are not.
+/// What `ioctl` may do: nothing that types into a terminal. These are `TCGETS`,
+/// `TIOCGWINSZ`, `FIONREAD`, `FIONBIO`, `FIONCLEX` and `FIOCLEX`; the numbers are the
+/// same on both architectures, the types in libc are not.
 pub(super) const IOCTL: &[i32] = &[0x5401, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
 
-/// Of `prctl`: names of threads and of memory.
+/// What `prctl` may do: name threads and memory.
 pub(super) const PRCTL: &[i32] = &[libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
 
-/// What a C library makes a thread with. musl adds a flag that means nothing.
+/// The flags with which a C library makes a thread. musl adds a flag that means
+/// nothing.
 pub(super) const THREAD: i32 = libc::CLONE_VM
     | libc::CLONE_FS
     | libc::CLONE_FILES

@@ -10,7 +10,7 @@ use seccompiler::{
 use super::{allowed::Confine, calls};
 use crate::sys::{confine, fork};
 
-/// Filters as the kernel takes them. Of what several of them say the strictest
+/// Filters as the kernel takes them. If several of them answer, the strictest answer
 /// counts.
 pub(super) struct Filters {
     /// Errors other than the usual one, and what is answered here.
@@ -19,11 +19,11 @@ pub(super) struct Filters {
     allowed: BpfProgram,
 }
 
-/// Calls, each with the rules of which one must match; without any it always
-/// does.
+/// Calls, each with the rules of which one must match; a call without rules always
+/// matches.
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// `detached`: it may be told so once more.
+/// Builds the filters. A worker that is `detached` may be told so once more.
 pub(super) fn build(allowed: &Confine, detached: bool) -> io::Result<Filters> {
     let rules = rules(allowed, detached).map_err(io::Error::other)?;
     let otherwise = if allowed.strict {
@@ -45,7 +45,8 @@ pub(super) fn build(allowed: &Confine, detached: bool) -> io::Result<Filters> {
 }
 
 impl Filters {
-    /// The one that allows comes last: it does not allow the next.
+    /// Installs them. The one that allows comes last: it does not allow installing the
+    /// next.
     pub(super) fn install(self) -> io::Result<()> {
         if self.asides.len() > 1 {
             confine::answer_fstat()?;
@@ -98,8 +99,8 @@ fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
         rules.entry(call).or_default().push(rule);
         Ok(())
     };
-    // Not counted where memory is limited: a stack that grows by itself, and
-    // anonymous memory that is shared. A memory file has a limit of its own.
+    // The limit of memory does not count a stack that grows by itself, nor anonymous
+    // memory that is shared. A memory file has a limit of its own.
     for (bits, value) in [
         (MAP_KIND, libc::MAP_PRIVATE),
         (MAP_KIND, libc::MAP_DROPPABLE),
@@ -119,7 +120,7 @@ fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
     for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_tkill] {
         when(call, vec![equal(0, own)])?;
     }
-    // Reading its own.
+    // It may read its own limits.
     when(libc::SYS_prlimit64, vec![equal(0, 0), null(2)])?;
     when(libc::SYS_prlimit64, vec![equal(0, own), null(2)])?;
     for (call, place, values) in [
@@ -136,7 +137,7 @@ fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
         when(libc::SYS_prctl, off)?;
     }
     if !allowed.sockets {
-        // To whom the socket is connected.
+        // Only to the peer that the socket is connected to.
         when(libc::SYS_sendto, vec![null(4)])?;
     }
     if is_fstat_answered(allowed) {
@@ -153,11 +154,11 @@ fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// Of the flags of `mmap`, what makes one memory another.
+/// The flags of `mmap` that make one memory different from another.
 const MAP_KIND: i32 = libc::MAP_TYPE | libc::MAP_GROWSDOWN;
 
-/// All that opens a file for more than reading. Of `O_TMPFILE` the bit that is
-/// not `O_DIRECTORY`.
+/// All flags that open a file for more than reading. Of `O_TMPFILE` it is the bit that
+/// is not `O_DIRECTORY`.
 const WRITING: i32 =
     libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
 
@@ -176,7 +177,7 @@ impl Condition {
     }
 }
 
-/// The kernel takes 32 bits of the argument: they are this number.
+/// Asks that the 32 bits which the kernel takes of the argument are this number.
 fn equal(argument: u8, value: i32) -> Condition {
     Condition {
         argument,
@@ -193,7 +194,7 @@ fn below(argument: u8, value: i32) -> Condition {
     }
 }
 
-/// Of these bits, those are set.
+/// Asks that of the bits in `mask` those in `value` are set, and no others.
 fn masked(argument: u8, mask: i32, value: i32) -> Condition {
     Condition {
         is: Is::MaskedEq(mask.cast_unsigned().into()),
@@ -201,12 +202,12 @@ fn masked(argument: u8, mask: i32, value: i32) -> Condition {
     }
 }
 
-/// None of these bits is set.
+/// Asks that none of these bits is set.
 fn without(argument: u8, bits: i32) -> Condition {
     masked(argument, bits, 0)
 }
 
-/// A pointer, or a number of 64 bits, that is zero.
+/// Asks that a pointer, or a number of 64 bits, is zero.
 fn null(argument: u8) -> Condition {
     Condition {
         width: Width::Qword,

@@ -1,6 +1,6 @@
-//! Landlock: nothing of the file system but what may be read, no network, and
-//! no signal to others. The filter of system calls forbids the same once more,
-//! where no path may be read; where one may be, this is the guard.
+//! Landlock: the worker has nothing of the file system but what it may read, no
+//! network, and no signals to others. If no path may be read, the filter of system
+//! calls forbids the same once more; if one may be read, this is the guard.
 
 use std::{error::Error, fmt::Display, io, path::PathBuf};
 
@@ -9,11 +9,11 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
 };
 
-/// What the crate knows and the tests have seen.
+/// The version that the crate knows and the tests have seen.
 const KNOWN: ABI = ABI::V7;
 
-/// As far as the kernel has it; with readable paths it must have the first
-/// version.
+/// Restricts this process as far as the kernel can; with readable paths the kernel must
+/// have the first version.
 pub(super) fn restrict(readable: &[PathBuf]) -> io::Result<()> {
     let files: Vec<_> = readable
         .iter()
@@ -52,7 +52,7 @@ fn rules(files: Vec<PathFd>) -> Result<(), RulesetError> {
     Ok(())
 }
 
-/// A path that cannot be looked up.
+/// Makes the error of a path that cannot be looked up.
 fn missing(error: PathFdError) -> io::Error {
     match error {
         PathFdError::OpenCall { source, path, .. } => {
@@ -62,7 +62,7 @@ fn missing(error: PathFdError) -> io::Error {
     }
 }
 
-/// An error with its causes.
+/// Shows an error with its causes.
 fn chain(error: &dyn Error) -> impl Display {
     let mut text = error.to_string();
     let mut cause = error.source();

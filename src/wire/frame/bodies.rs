@@ -7,7 +7,8 @@ pub(crate) mod ids {
     }
 
     pub(crate) fn decode(body: &[u8]) -> impl Iterator<Item = u64> {
-        // A rest that is no whole number is not ours and means nothing.
+        // A rest that is not a whole number did not come from this library and means
+        // nothing.
         body.chunks_exact(8)
             .filter_map(|id| Some(u64::from_le_bytes(id.try_into().ok()?)))
     }

@@ -4,8 +4,8 @@ use std::io;
 
 use crate::error::{Error, ErrorKind};
 
-/// The kinds that keep their identity on the way; any other arrives as `Invalid`.
-/// The place is the number.
+/// The kinds that keep their identity on the way; any other arrives as `Invalid`. A
+/// kind's place in the list is its number.
 const KINDS: [ErrorKind; 7] = [
     ErrorKind::Os,
     ErrorKind::Invalid,
@@ -19,7 +19,7 @@ const KINDS: [ErrorKind; 7] = [
 /// The place of `Invalid`.
 const INVALID: u8 = 1;
 
-/// kind 1 · unstarted 1 · errno of the cause, or 0: 4 · text.
+/// Encodes an error: kind 1 · unstarted 1 · errno of the cause, or 0: 4 · text.
 pub(crate) fn encode(error: &Error) -> Vec<u8> {
     let kind = KINDS.iter().position(|kind| *kind == error.kind());
     let kind = kind.and_then(|at| u8::try_from(at).ok());
@@ -29,7 +29,7 @@ pub(crate) fn encode(error: &Error) -> Vec<u8> {
     body
 }
 
-/// `None` for anything that `encode` does not make.
+/// Decodes an error; `None` for anything that `encode` does not make.
 pub(crate) fn decode(body: &[u8]) -> Option<Error> {
     let ([kind, unstarted], rest) = body.split_first_chunk()?;
     let (code, text) = rest.split_first_chunk()?;

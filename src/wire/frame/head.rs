@@ -9,9 +9,9 @@ const MARK: [u8; 4] = *b"zyg1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
-    /// The body is in a sealed memory file, which is a descriptor of its own.
+    /// Whether the body is in a sealed memory file, which is one more descriptor.
     pub(crate) in_memory: bool,
-    /// The descriptors are inside a socket, which is a descriptor of its own.
+    /// Whether the descriptors are inside a socket, which is one more descriptor.
     pub(crate) in_carrier: bool,
     /// How many descriptors belong to the frame.
     pub(crate) fds: u32,
@@ -34,8 +34,8 @@ impl Head {
         }
     }
 
-    /// mark 4 · kind 1 · flags 1 · high half of fds 2 · number 8 · length 6 ·
-    /// low half of fds 2; all little-endian.
+    /// Encodes the head: mark 4 · kind 1 · flags 1 · high half of fds 2 · number 8 ·
+    /// length 6 · low half of fds 2; all little-endian.
     pub(crate) fn encode(&self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[..4].copy_from_slice(&MARK);
@@ -49,7 +49,7 @@ impl Head {
         bytes
     }
 
-    /// `None` for anything that `encode` does not make.
+    /// Decodes a head; `None` for anything that `encode` does not make.
     pub(crate) fn decode(bytes: &[u8; Self::LENGTH]) -> Option<Self> {
         let kind = Kind::decode(bytes[4])?;
         if bytes[..4] != MARK || bytes[5] > 3 {

@@ -10,7 +10,7 @@ macro_rules! kinds {
         impl Kind {
             pub(super) const ALL: &[Self] = &[$(Self::$kind),*];
 
-            /// The kind of this number.
+            /// Gives the kind with this number.
             pub(super) fn decode(number: u8) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| *kind as u8 == number)
             }
@@ -19,9 +19,9 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// To a process: fork; the descriptor is the new process's end of its
-    /// socket, the number its name between the two. Body: [`ids`](super::ids) of children
-    /// that nobody asks about any more.
+    /// To a process: fork. The descriptor is the new process's end of its socket, and
+    /// the number is its name between the owner and this process. Body:
+    /// [`ids`](super::ids) of children that nobody asks about any more.
     Fork = 1,
     /// To a process: run this preload. Body: [`job`](super::job). The number says which
     /// [`streams`](super::streams) follow its descriptors.
@@ -30,38 +30,41 @@ kinds! {
     Arg,
     /// To a process: keep this descriptor as a raw argument.
     Fd,
-    /// To a process: run this entry, with the owner's process id as number, and
-    /// which [`streams`](super::streams) follow its descriptors. Body: [`job`](super::job).
+    /// To a process: run this entry. The number has the owner's process id, and says
+    /// which [`streams`](super::streams) follow its descriptors. Body:
+    /// [`job`](super::job).
     Run,
     /// To a process: report nothing about the children in the body, [`ids`](super::ids).
     Forget,
-    /// To a process: look whether this child has ended.
+    /// To a process: see whether this child has ended.
     Reap,
-    /// To a process: kill the children in the body, [`ids`](super::ids), report nothing.
+    /// To a process: kill the children in the body, [`ids`](super::ids), and report
+    /// nothing about them.
     Discard,
-    /// To a process: it belongs to the sender now; the descriptor is the
-    /// sender's pidfd. Answered by `Hello`.
+    /// To a process: it belongs to the sender now. The descriptor is the sender's
+    /// pidfd. Answered by `Hello`.
     Owner,
-    /// To a process: no more forks; leave when the children have.
+    /// To a process: fork no more, and leave when the children have left.
     Close,
-    /// To a program started as a server: the token it must know; the
-    /// descriptor is the sender's pidfd.
+    /// To a program started as a server: the token that it must know. The descriptor is
+    /// the sender's pidfd.
     Token,
-    /// To a process: what it is to be made of when it runs an entry. Body:
+    /// To a process: the settings that it applies when it runs an entry. Body:
     /// [`Settings`](crate::settings::Settings).
     Settings,
-    /// To a process: as `Fork`, but when nothing else is to be done.
+    /// To a process: the same as `Fork`, but to be done when there is nothing else to
+    /// do.
     Spare,
-    /// To a process: somebody waits for the spare of this number, fork it now.
+    /// To a process: somebody waits for the spare with this number, so fork it now.
     Hurry,
-    /// To a process: start the program that the new process was told to become
-    /// already. Otherwise as `Fork`.
+    /// To a process: start the program that the new process was already told to become.
+    /// Otherwise this is the same as `Fork`.
     Program,
     /// To a process: it is given away, and another owner will speak. Answered by
     /// `Done`.
     Give,
 
-    /// From a process, first of all: its id as number, its own pidfd.
+    /// From a process, first of all: its id as the number, and its own pidfd.
     Hello = 32,
     /// From a process: the preload has run.
     Done,
@@ -76,7 +79,8 @@ kinds! {
     /// From a worker that was asked for it: its settings are applied.
     Ready,
     /// From a program that was executed to be a template: the template that it has
-    /// cloned, its id as number and its pidfd. It comes before or after its `Hello`.
+    /// cloned, with its id as the number, and its pidfd. It comes before or after its
+    /// `Hello`.
     Born,
 
     /// Between the ends of a channel.
@@ -84,8 +88,8 @@ kinds! {
 }
 
 impl Kind {
-    /// Whether it carries what a user made: bytes of any length, descriptors of
-    /// any number. All others have a short body and at most one descriptor.
+    /// Tells whether it carries what a user made: bytes of any length, and any number
+    /// of descriptors. All others have a short body and at most one descriptor.
     pub(crate) fn is_parcel(self) -> bool {
         matches!(
             self,

@@ -1,9 +1,9 @@
-//! One socket: a frame and its descriptors, whole or an error.
+//! One socket: a frame and its descriptors arrive whole, or there is an error.
 //!
-//! A frame is always one message, whatever its size: a body that is too long
-//! for a message stands in a sealed memory file, and descriptors that are too
-//! many stand in the queue of a socket that is itself passed along. So several
-//! receivers can share one queue, and no receiver ever holds half a frame.
+//! A frame is always one message, whatever its size: a body that is too long for a
+//! message is put into a sealed memory file, and descriptors that are too many are put
+//! into the queue of a socket that is itself passed along. So several receivers can
+//! share one queue, and no receiver ever holds half a frame.
 
 mod receive;
 mod send;
@@ -16,7 +16,7 @@ pub(crate) use self::{
 };
 use super::frame::{Head, Kind};
 
-/// The head of an empty frame, for a place that can only send bytes.
+/// Makes the head of an empty frame, for code that can only send bytes.
 pub(crate) fn empty(kind: Kind) -> [u8; Head::LENGTH] {
     Head::new(kind, 0).encode()
 }

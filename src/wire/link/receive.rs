@@ -14,20 +14,21 @@ use super::{
 use crate::sys::{memory::read_sealed, socket};
 
 thread_local! {
-    /// Room for one long body. Kept, so that a receive costs no allocation; its
-    /// pages are touched as far as bodies reach. Given away with a long body.
+    /// Room for one long body. It is kept so that a receive costs no allocation, and
+    /// its pages are touched only as far as bodies reach. It is given away with a long
+    /// body.
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// So long a body is received on the stack, which is in use anyway: most are no
-/// longer.
+/// A body up to this length is received on the stack, which is in use anyway. Most
+/// bodies are no longer.
 const START: usize = 512;
 
 /// Bodies from this length on keep the buffer they were received into; shorter
 /// ones are copied out of it.
 pub(super) const KEEP: usize = 16 * 1024;
 
-/// Receives one frame. With `wait` it blocks until there is one, else that is
+/// Receives one frame. With `wait` it blocks until there is one; without, that is
 /// `Busy`.
 pub(crate) fn receive(socket: BorrowedFd<'_>, wait: bool) -> Result<Frame, Trouble> {
     let mut room = ROOM.take();
@@ -74,7 +75,7 @@ fn no_room(head: Head) -> Trouble {
 fn trouble_of_receive(error: io::Error) -> Trouble {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => Trouble::Busy,
-        // The peer closed with something from here unread.
+        // The other end was closed with something from here unread.
         Some(libc::ECONNRESET) => Trouble::Closed { unread: true },
         _ => Trouble::Os("recvmsg", error),
     }
@@ -91,7 +92,7 @@ fn complete(head: Head, mut body: Vec<u8>, mut fds: Vec<OwnedFd>) -> Result<Fram
             return Err(Trouble::Foreign("its carrier is missing"));
         };
         let mut carried = unpack(&carrier, count, head)?;
-        // The memory file, if any, stays behind them.
+        // The memory file, if there is one, stays last.
         carried.append(&mut fds);
         fds = carried;
     }

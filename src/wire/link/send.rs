@@ -17,20 +17,20 @@ use crate::sys::{
     socket::{self, MAX_FDS},
 };
 
-/// The longest body inside a message: 64 KiB of the user's and what frames
-/// them. Far below the 212,960 bytes that a socket takes by default.
+/// The longest body inside a message: 64 KiB from the user and what frames them. That
+/// is far below the 212,960 bytes that a socket takes by default.
 pub(super) const INLINE: usize = 64 * 1024 + 512;
 
 /// The most descriptors directly in a message: two places are kept for the
 /// memory file and the carrier.
 pub(super) const DIRECT_FDS: usize = MAX_FDS - 2;
 
-/// Where the memory of a long body is kept: it is written at the first time that
-/// the body is sent, and the same is sent every time.
+/// Where the memory of a long body is kept: it is written the first time the body is
+/// sent, and the same memory is sent every time.
 pub(crate) type Kept = OnceCell<OwnedFd>;
 
 /// Sends one frame: the body's parts one after the other, and copies of the
-/// descriptors. With `wait` it blocks until there is room, else that is `Busy`.
+/// descriptors. With `wait` it blocks until there is room; without, that is `Busy`.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     head: Head,
@@ -47,7 +47,7 @@ pub(crate) fn send(
     }
 }
 
-/// [`send`] that waits for room up to the deadline.
+/// Does what [`send`] does, but waits for room up to the deadline.
 pub(crate) fn send_until(
     socket: BorrowedFd<'_>,
     head: Head,
@@ -58,7 +58,8 @@ pub(crate) fn send_until(
     send_kept(socket, head, body, &Kept::new(), fds, deadline)
 }
 
-/// [`send_until`] with a body that may be sent often: always the same.
+/// Does what [`send_until`] does, with a body that may be sent often and is always the
+/// same.
 pub(crate) fn send_kept(
     socket: BorrowedFd<'_>,
     head: Head,
@@ -80,7 +81,8 @@ pub(crate) fn send_kept(
     }
 }
 
-/// [`send`] with a body that may have been sent before: always the same.
+/// Does what [`send`] does, with a body that may have been sent before and is always
+/// the same.
 fn send_once(
     socket: BorrowedFd<'_>,
     mut head: Head,
@@ -145,8 +147,8 @@ fn send_message(
     })
 }
 
-/// Puts descriptors into the queue of a new socket; gives the end that they can
-/// be received from.
+/// Puts descriptors into the queue of a new socket, and gives the end from which they
+/// can be received.
 fn carry(fds: &[BorrowedFd<'_>]) -> Result<OwnedFd, Trouble> {
     let (near, far) = socket::pair().map_err(|error| Trouble::Os("socketpair", error))?;
     for chunk in fds.chunks(MAX_FDS) {

@@ -13,19 +13,19 @@ use crate::{
 pub(crate) enum Trouble {
     /// It would have to wait.
     Busy,
-    /// The other end is closed. `unread`: with something from here still in its
-    /// queue, which nobody has seen.
+    /// The other end is closed. `unread` says whether something from here was still in
+    /// its queue, which nobody has seen.
     Closed { unread: bool },
     /// This process had no room for the descriptors of a frame, which is lost.
     NoRoom { kind: Kind, number: u64 },
-    /// What arrived is not a frame of ours.
+    /// What arrived is not a frame of this library.
     Foreign(&'static str),
-    /// A system call failed; which.
+    /// A system call failed; the text names it.
     Os(&'static str, io::Error),
 }
 
 impl Trouble {
-    /// `Trouble` at a place in the user's program.
+    /// Makes the error that the user sees; `tried` says what failed.
     pub(crate) fn into_error(self, tried: &str) -> Error {
         match self {
             Self::Busy => Error::timeout(format!("{tried}: the other side does not read")),
@@ -49,16 +49,17 @@ impl Trouble {
     }
 }
 
-/// What to do about a user that has as many descriptors in messages which nobody
-/// has received as the kernel allows (RLIMIT_NOFILE).
+/// What to do about a user with so many descriptors in messages that nobody has
+/// received yet that the kernel allows no more (RLIMIT_NOFILE).
 #[derive(Default)]
 pub(super) struct Crowd(Option<Deadline>);
 
 impl Crowd {
-    /// New processes receive theirs in a moment. When they have, nothing tells.
+    /// New processes receive their descriptors in a moment. Nothing tells when they
+    /// have.
     const PATIENCE: Duration = Duration::from_millis(100);
 
-    /// If that is the trouble, waits a moment; whether to try again.
+    /// If that is the trouble, waits a moment. Tells whether to try again.
     pub(super) fn waits(&mut self, trouble: &Trouble) -> bool {
         let Trouble::Os(_, error) = trouble else {
             return false;

@@ -6,7 +6,7 @@ use super::reader::{Reader, Result, wrong};
 use crate::codec::data::{fault::Fault, shape::Form};
 
 impl<'de> Reader<'de> {
-    /// Reads of what form the elements are.
+    /// Reads which form the elements have.
     pub(super) fn track(&mut self) -> Result<Track> {
         let byte: u8 = self.take()?;
         match Form::from_byte(byte) {
@@ -16,7 +16,8 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Elements of several forms; there are none if no shape says which.
+    /// Reads the forms of elements of several forms; there are none if no shape says
+    /// which.
     pub(super) fn each(&mut self) -> Result<Track> {
         self.shape().map(Track::Each)
     }
@@ -33,11 +34,11 @@ impl<'de> Reader<'de> {
     }
 }
 
-/// Of what forms elements are.
+/// Which forms elements have.
 #[derive(Clone, Copy)]
 pub(super) enum Track {
     All(Form),
-    /// The number of the shape that says it.
+    /// The number of the shape that says so for each.
     Each(usize),
 }
 

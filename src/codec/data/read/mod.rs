@@ -175,7 +175,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self.expect(Form::Enum)?;
         let number = self.shape()?;
         let Arrived { shape, fits } = &self.shapes[number];
-        // A struct's variant is compared with its fields as well: not its `fits`.
+        // A struct variant is compared with its fields as well, and its `fits` may be
+        // those.
         let alone = shape.what != What::StructVariant;
         if !(alone && fits.is_some_and(|it| std::ptr::eq(it, variants))) {
             self.known(owner, number, variants)?;

@@ -21,7 +21,7 @@ impl<'de> Reader<'de> {
         Err(self.fail(wrong("a shape's number")))
     }
 
-    /// The shape must be this, with so many parts.
+    /// Checks that the shape is this, with so many parts.
     #[inline(always)]
     pub(super) fn counted(&mut self, number: usize, what: What, count: usize) -> Result {
         let shape = &self.shapes[number].shape;
@@ -41,7 +41,7 @@ impl<'de> Reader<'de> {
         self.refuse(text)
     }
 
-    /// The shape must be this, with fields that are among these.
+    /// Checks that the shape is this, with fields that are among these.
     #[inline(always)]
     pub(super) fn named(
         &mut self,
@@ -56,7 +56,7 @@ impl<'de> Reader<'de> {
         self.fits(number, what, fields)
     }
 
-    /// Compares the fields, and remembers that they fit.
+    /// Compares the fields, and remembers if they fit.
     #[cold]
     fn fits(&mut self, number: usize, what: What, fields: &'static [&'static str]) -> Result {
         let Arrived { shape, fits } = &mut self.shapes[number];
@@ -75,7 +75,7 @@ impl<'de> Reader<'de> {
         Err(self.refuse(text))
     }
 
-    /// The variant must be one of these; remembers that it is.
+    /// Checks that the variant is one of these, and remembers that it is.
     pub(super) fn known(
         &mut self,
         owner: &str,
@@ -118,7 +118,7 @@ impl<'de> Reader<'de> {
         Err(self.fewer(count, done))
     }
 
-    /// Not all of what was written is read.
+    /// Makes the error for a type that does not read all that was written.
     #[cold]
     pub(super) fn fewer(&mut self, count: usize, done: usize) -> Fault {
         self.refuse(format!(
@@ -164,8 +164,9 @@ impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
 }
 
 impl Parts<'_, '_> {
-    /// One more is asked for. A struct would have its default for a field that
-    /// `skip_serializing` has left out, and that need not be the last.
+    /// Refuses, because one more part is asked for. A struct would get the default for
+    /// a field that `skip_serializing` has left out, and that need not be the last
+    /// field.
     #[cold]
     fn beyond(&mut self) -> Result {
         if !self.named {

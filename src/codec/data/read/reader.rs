@@ -23,7 +23,8 @@ pub(in crate::codec::data) struct Reader<'de> {
     pub(super) shapes: Vec<Arrived<'de>>,
     /// The form of the value that comes next; [`Form::None`] once it is read.
     pub(super) next: Form,
-    /// The first error: a type that goes on after one has read half a value.
+    /// The first error. It is kept because a type that goes on after an error has read
+    /// half a value.
     failed: Option<Fault>,
 }
 
@@ -45,7 +46,7 @@ impl<'de> Reader<'de> {
         })
     }
 
-    /// All must have been read, and without an error on the way.
+    /// Checks that everything was read, without an error on the way.
     pub(in crate::codec::data) fn finish(mut self) -> Result {
         self.was_read()?;
         if let Some(fault) = self.failed {
@@ -68,10 +69,10 @@ impl<'de> Reader<'de> {
         self.fail(Fault::refused(text))
     }
 
-    // What follows is done for each number of a long sequence, and has to vanish
-    // in the loop: hence `always`, and the errors elsewhere.
+    // What follows is done for each number of a long sequence, and has to vanish in the
+    // loop. That is why it is inlined `always`, and why the errors are made elsewhere.
 
-    /// Reads a value of postcard's own.
+    /// Reads a value in postcard's format.
     #[inline(always)]
     pub(super) fn take<T: Deserialize<'de>>(&mut self) -> Result<T> {
         match T::deserialize(&mut self.input) {
@@ -85,7 +86,7 @@ impl<'de> Reader<'de> {
         self.fail(error.into())
     }
 
-    /// The next value must be of this form.
+    /// Checks that the next value has this form.
     #[inline(always)]
     pub(super) fn want(&mut self, form: Form) -> Result {
         self.expect(form)?;
@@ -93,7 +94,7 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// As [`want`](Self::want), and it is still to be read.
+    /// Does what [`want`](Self::want) does, for a value that is still to be read.
     #[inline(always)]
     pub(super) fn expect(&mut self, form: Form) -> Result {
         if self.next == form {
@@ -110,7 +111,7 @@ impl<'de> Reader<'de> {
         ))
     }
 
-    /// The value that came next must have been read.
+    /// Checks that the value that came next has been read.
     #[inline(always)]
     pub(super) fn was_read(&mut self) -> Result {
         if self.next == Form::None {
@@ -125,7 +126,7 @@ impl<'de> Reader<'de> {
         self.refuse(format!("serde's {written} was written and not read"))
     }
 
-    /// Has a part read, which is of this form.
+    /// Has a part read that has this form.
     #[inline(always)]
     pub(super) fn part<T: DeserializeSeed<'de>>(
         &mut self,
@@ -143,7 +144,7 @@ impl<'de> Reader<'de> {
     }
 }
 
-/// What no `Writer` writes.
+/// Makes the error for something that no `Writer` writes.
 #[cold]
 pub(super) fn wrong(what: &str) -> Fault {
     serde::de::Error::custom(format_args!("{what} is not what this library writes"))

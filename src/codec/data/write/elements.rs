@@ -16,23 +16,23 @@ struct Track {
     done: usize,
     /// The form of all so far; [`Form::None`] before the first, and once they differ.
     form: Form,
-    /// That of each, once they differ.
+    /// The form of each, once they differ.
     each: Option<Shape<'static>>,
 }
 
 /// A sequence or a map on its way out.
 pub(in super::super) struct Elements<'w, 'a> {
     to: &'w mut Writer<'a>,
-    /// Where the forms go.
+    /// The place for the forms.
     at: usize,
     count: usize,
-    /// Those of a map alone.
+    /// The keys, which only a map has.
     keys: Track,
     values: Track,
 }
 
 impl<'w, 'a> Elements<'w, 'a> {
-    /// Leaves room for the forms of so many tracks.
+    /// Leaves room for the forms of this many tracks.
     pub(super) fn new(to: &'w mut Writer<'a>, count: Option<usize>, tracks: usize) -> Result<Self> {
         let Some(count) = count else {
             let what = "a sequence or map does not say how many elements it has (so does a struct \
@@ -105,7 +105,7 @@ impl Elements<'_, '_> {
     fn describe(to: &mut Writer<'_>, at: usize, track: Track) -> Result {
         match track.each {
             None => {
-                // Without elements it can also be read as bytes.
+                // A sequence without elements can also be read as bytes.
                 let empty = track.form == Form::None;
                 let form = if empty { Form::U8 } else { track.form };
                 to.bytes()[at] = form.byte();

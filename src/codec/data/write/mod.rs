@@ -63,7 +63,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         Ok(())
     }
 
-    /// The byte that says `Some` says of what form it is.
+    /// Writes `Some` as one byte that also says which form the value has.
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result {
         let at = self.gap();
         value.serialize(&mut *self)?;

@@ -18,7 +18,7 @@ use crate::codec::data::{
 pub(in super::super) struct Parts<'w, 'a> {
     to: &'w mut Writer<'a>,
     owner: &'static str,
-    /// Where the number of its shape goes.
+    /// The place for the number of its shape.
     at: usize,
     slot: usize,
     what: What,
@@ -26,7 +26,7 @@ pub(in super::super) struct Parts<'w, 'a> {
     count: usize,
     /// The shape that it has so far, if it was met before.
     like: Option<usize>,
-    /// Else the parts so far: nearly always none, so they take no room.
+    /// Otherwise the parts so far. There are nearly always none, so they take no room.
     own: Option<Box<Shape<'static>>>,
     done: usize,
 }

@@ -39,9 +39,10 @@ pub(in crate::codec::data) struct Writer<'a> {
     /// The form of the value that was written last.
     pub(super) last: Form,
     pub(super) shapes: Vec<Shape<'static>>,
-    /// Which of them the last type had whose name belongs here.
+    /// For each slot, the shape of the last type whose name belongs in it.
     pub(super) slots: [u32; SLOTS],
-    /// The first error: a type that goes on after one has written half a value.
+    /// The first error. It is kept because a type that goes on after an error has
+    /// written half a value.
     failed: Option<Fault>,
 }
 
@@ -58,7 +59,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// What the value was made of.
+    /// Gives what the value was made of.
     pub(in crate::codec::data) fn finish(self) -> Result<(Form, Vec<Shape<'static>>)> {
         match self.failed {
             Some(fault) => Err(fault),
@@ -81,14 +82,15 @@ impl<'a> Writer<'a> {
         self.fail(Fault::refused(text))
     }
 
-    /// Leaves a byte for what is known later.
+    /// Leaves a byte free for something that is known later.
     pub(super) fn gap(&mut self) -> usize {
         let at = self.bytes().len();
         self.bytes().push(0);
         at
     }
 
-    /// Fills a gap with the number of a shape; one of two bytes makes room.
+    /// Fills a gap with the number of a shape, and makes room for a number of two
+    /// bytes.
     pub(super) fn fill(&mut self, at: usize, number: usize) -> Result {
         match u8::try_from(number) {
             Ok(byte @ 0..128) => self.bytes()[at] = byte,
@@ -100,7 +102,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The number of a shape; a new one if it was not met before.
+    /// Gives the number of a shape: a new one if the shape was not met before.
     pub(super) fn number(&mut self, shape: Shape<'static>) -> usize {
         let known = self.shapes.iter().position(|known| *known == shape);
         known.unwrap_or_else(|| {

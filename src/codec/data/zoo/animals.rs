@@ -77,7 +77,7 @@ mod as_text {
     }
 }
 
-/// Takes a value that it cannot read for none.
+/// Reads a value, and takes one that it cannot read as absent.
 fn or_default<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     Ok(Plain::deserialize(from).map_or(0, |it| u8::try_from(it.a).unwrap_or(0)))
 }

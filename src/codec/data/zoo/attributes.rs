@@ -122,7 +122,7 @@ fn what_is_written_and_read_differently_is_refused() {
         &["field `a` of `ReadsOther`", "u32", "str"],
     );
     unread::<_, Pair>(&Pair(1, 0), &["Pair"]);
-    // Fields of one name and of another order, or of another kind.
+    // These have the same field names in another order, or of another kind.
     unread::<_, Plain>(&Renamed::default(), &["Plain"]);
     unread::<_, Plainly>(&Adjacently::Unit, &["Plainly"]);
 }
@@ -180,7 +180,7 @@ fn trees() -> impl Strategy<Value = Plainly> {
     })
 }
 
-/// Equal, or an error.
+/// Checks that the value arrives equal or that there is an error.
 fn honest<T: Serialize + DeserializeOwned + Debug + PartialEq>(
     value: &T,
 ) -> Result<bool, TestCaseError> {

@@ -1,4 +1,4 @@
-//! `Serialize` and `Deserialize` that somebody wrote.
+//! `Serialize` and `Deserialize` written by hand.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ struct Field {
     a: u8,
 }
 
-/// Writes and reads by its two functions.
+/// Makes a type that is written and read by these two functions.
 macro_rules! by_hand {
     ($name:ident, $to:ident => $write:expr, $from:ident => $read:expr) => {
         #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ by_hand!(Anything, to => to.serialize_u8(1), from => {
     from.deserialize_any(Any)
 });
 
-/// Writes as its function does.
+/// A type that is written in an odd way, chosen by its number.
 #[derive(Debug)]
 struct Odd(u8);
 
@@ -93,7 +93,7 @@ impl Serialize for Odd {
             }
             10 => {
                 let mut tuple = to.serialize_tuple(2)?;
-                // Goes on after an error.
+                // This goes on after an error.
                 let _ = tuple.serialize_element(&Failing);
                 tuple.serialize_element(&1_u8)?;
                 tuple.serialize_element(&1_u8)?;
@@ -124,7 +124,7 @@ fn wrong_numbers_of_elements_are_refused_before_they_are_sent() {
     }
 }
 
-/// Whether it is read as this type and has this value.
+/// Tells whether it is read as this type and has this value.
 fn is<'de, D: Deserializer<'de>, T: Deserialize<'de> + PartialEq + Debug>(
     from: D,
     value: &T,

@@ -1,5 +1,5 @@
-//! What serde's attributes and hand-written code can do to a type: it comes back
-//! equal, or there is an error. Never is it another value.
+//! What serde's attributes and hand-written code can do to a type: a value comes back
+//! equal, or there is an error. It is never another value.
 
 mod animals;
 mod attributes;
@@ -28,7 +28,7 @@ pub(super) fn back<T: DeserializeOwned>(out: Encoder) -> Result<T> {
     input.finish().map(|()| value)
 }
 
-/// It comes back as it was; twice in a row as well, where a shift would show.
+/// Checks that it comes back as it was, also twice in a row, where a shift would show.
 #[track_caller]
 pub(super) fn equal<T: Serialize + DeserializeOwned + Debug + PartialEq + Clone>(value: T) {
     let all = vec![(value.clone(), 77_u8), (value, 78)];
@@ -36,14 +36,14 @@ pub(super) fn equal<T: Serialize + DeserializeOwned + Debug + PartialEq + Clone>
     assert_eq!(back, all);
 }
 
-/// The encoder refuses it and says this.
+/// Checks that the encoder refuses it and says this.
 #[track_caller]
 pub(super) fn refused<T: Serialize>(value: &T, texts: &[&str]) {
     let error = there(&(1_u8, value)).map(|out| out.bytes).unwrap_err();
     assert_says(&error, texts);
 }
 
-/// The decoder refuses it and says this.
+/// Checks that the decoder refuses it and says this.
 #[track_caller]
 pub(super) fn unread<A: Serialize, B: DeserializeOwned + Debug>(value: &A, texts: &[&str]) {
     let out = there(&[value, value]).unwrap();

@@ -1,4 +1,4 @@
-//! Many shapes, deep ones, and two that could be taken for one.
+//! Many shapes, deep shapes, and two that could be taken for one.
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeTuple};
 
@@ -12,7 +12,7 @@ enum Tree {
     Struct { a: Option<u8>, b: Vec<Tree> },
 }
 
-/// Two types of one name, with the same fields and with others.
+/// Two types have the same name: once with the same fields, once with others.
 #[test]
 fn types_of_one_name_are_not_confused() {
     mod one {
@@ -43,7 +43,7 @@ fn types_of_one_name_are_not_confused() {
     unread::<_, two::Config<u16>>(&two, &["field `a` of `Config`", "u8", "u16"]);
 }
 
-/// More shapes than one byte can number, and one inside of itself.
+/// There are more shapes than one byte can number, and one is inside itself.
 #[test]
 fn many_shapes_and_deep_ones_come_back() {
     #[derive(Debug)]
