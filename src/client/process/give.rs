@@ -28,7 +28,7 @@ impl<S> Process<S> {
     /// of the descriptor is closed and nobody has taken it over.
     ///
     /// Waits until the process exists and has taken note, at most 10 s or the
-    /// [`deadline`](Process::deadline).
+    /// [`start_timeout`](Process::start_timeout).
     ///
     /// # Errors
     ///

@@ -29,7 +29,7 @@ impl<S> Process<S> {
     /// have them too, as they have the signal handlers that it installs.
     ///
     /// Waits until the preload is done, at most 60 s or the
-    /// [`deadline`](Self::deadline); then the process is killed.
+    /// [`start_timeout`](Self::start_timeout); then the process is killed.
     ///
     /// # Errors
     ///
