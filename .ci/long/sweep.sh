@@ -110,7 +110,7 @@ attached() {
     for pid in $(ps -o pid= --ppid "$template"); do pids+=(-p "$pid"); done
     strace -f -o "$trace" "$@" "${pids[@]}" 2>"$here/attached" &
     tracer=$!
-    until [ "$(grep -c attached "$here/attached")" -ge $((${#pids[@]} / 2)) ]; do sleep 0.002; done
+    until [ "$(grep -cs attached "$here/attached" || true)" -ge $((${#pids[@]} / 2)) ] 2>/dev/null; do sleep 0.002; done
     echo >&9
     exec 9>&-
     wait "$session" 2>/dev/null || code=$?

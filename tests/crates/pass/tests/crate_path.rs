@@ -24,7 +24,7 @@ fn load() -> u32 {
 }
 
 #[renamed::entry(raw, crate = renamed)]
-fn server(_: std::os::unix::net::UnixStream, _: renamed::Args) {}
+fn server(_: std::os::unix::net::UnixStream, _: renamed::raw::Args) {}
 
 fn main() {
     drop((double::task(double(1)), Load::task()));
