@@ -21,8 +21,15 @@ use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 /// ([`fork`](Self::fork)): a fork has everything that was done to the process so far.
 /// `S` is the type of the preloaded value that it holds, at first `()`.
 ///
-/// It is forked from the default template, never from the program. It inherits
-/// nothing of the program's memory and descriptors as they are now.
+/// It comes to be in one of five ways, with these things of the program:
+///
+/// | birth | made by | has |
+/// |---|---|---|
+/// | [`new`](Process::new) | the default template | nothing of the program's memory and descriptors |
+/// | [`fresh`](Process::fresh) | this program, executed anew | the environment and the arguments as they are now, and another address layout |
+/// | [`fork`](Self::fork) | the process that you fork | everything that was done to that process so far |
+/// | [`fork_current`](Process::fork_current) | the program | a copy of the program's memory as it is now |
+/// | [`from_fd`](Self::from_fd), or as an argument or a result | the process that gives it away | everything that was done to it there |
 ///
 /// Dropping it before it was run ends it. When workers were forked from it, it
 /// stays until they have ended. When the program ends, however it ends, so do

@@ -19,7 +19,7 @@ fn main() -> Result<(), String> {
     }
     match nothing::spawn() {
         // The one that was executed instead has aborted, too.
-        Err(error) if error.is_unstarted() && error.is_timeout() => Ok(()),
+        Err(error) if error.is_unstarted() && error.is_template_gone() => Ok(()),
         other => Err(format!("not the right error: {other:?}")),
     }
 }
