@@ -24,8 +24,8 @@ use crate::{
 /// You read it as a `[u8]`. A clone shares the descriptor and the mapping. Dropping the
 /// last clone unmaps the memory and closes the descriptor, and the memory is free when
 /// no process has it any more. Empty ones have a descriptor, too. The length counts
-/// towards each process's `RLIMIT_AS`, and so towards the memory of a
-/// [`confine`](crate::Process::confine)d worker.
+/// towards each process's `RLIMIT_AS`, and not towards the memory of a
+/// [`confine`](crate::Process::confine)d worker, which is limited by `RLIMIT_DATA`.
 ///
 /// It converts from and into an [`OwnedFd`] by [`TryFrom`]: memory that was filled
 /// in place, or that another program has sealed, becomes `Bytes` without a copy.
