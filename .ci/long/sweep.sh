@@ -108,9 +108,11 @@ attached() {
     sleep 0.01
     pids=(-p "$template")
     for pid in $(ps -o pid= --ppid "$template"); do pids+=(-p "$pid"); done
+    # Emptied now: what the last case has left would count until strace comes.
+    : >"$here/attached"
     strace -f -o "$trace" "$@" "${pids[@]}" 2>"$here/attached" &
     tracer=$!
-    until [ "$(grep -cs attached "$here/attached" || true)" -ge $((${#pids[@]} / 2)) ] 2>/dev/null; do sleep 0.002; done
+    until [ "$(grep -c attached "$here/attached")" -ge $((${#pids[@]} / 2)) ]; do sleep 0.002; done
     echo >&9
     exec 9>&-
     wait "$session" 2>/dev/null || code=$?
