@@ -78,7 +78,7 @@ pub(crate) fn look() {
 /// tell, nothing is known, and it is asked again the next time.
 fn ended(items: &[Left]) -> Vec<usize> {
     let pidfds: Vec<BorrowedFd<'_>> = items.iter().map(|left| left.pidfd.as_fd()).collect();
-    let now = Deadline::after(Duration::ZERO);
+    let now = Deadline::NOW;
     let mut ended = poll_many(&pidfds, now).unwrap_or_default();
     ended.retain(|at| match items[*at].pidfd.still() {
         // The child of another process leaves nothing to collect.

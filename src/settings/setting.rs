@@ -155,15 +155,16 @@ impl Settings {
 
     /// Takes what [`encode`](Self::encode) put.
     pub(crate) fn decode(input: &mut Decoder) -> Result<Self> {
+        let texts = |input: &mut Decoder| input.take_list(|input| Ok(input.take_bytes()?.to_vec()));
         let mut settings = Self::default();
         while input.take_byte()? != 0 {
             let mut setting = Setting::new(What::decode(input.take_byte()?)?);
-            for number in take_list(input)? {
+            for number in texts(input)? {
                 let number = number.first_chunk().copied().unwrap_or_default();
                 setting.numbers.push(i64::from_le_bytes(number));
             }
-            setting.texts = take_list(input)?;
-            for _ in take_list(input)? {
+            setting.texts = texts(input)?;
+            for _ in texts(input)? {
                 setting.fds.push(Arc::new(input.take_fd()?));
             }
             settings.0.push(setting);
@@ -179,14 +180,6 @@ fn push_list(out: &mut Encoder, list: impl Iterator<Item = impl AsRef<[u8]>>) {
         out.push_bytes(element.as_ref());
     }
     out.push_byte(0);
-}
-
-fn take_list(input: &mut Decoder) -> Result<Vec<Vec<u8>>> {
-    let mut list = Vec::new();
-    while input.take_byte()? != 0 {
-        list.push(input.take_bytes()?.to_vec());
-    }
-    Ok(list)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Deadline {
         Self::at(Instant::now().checked_add(duration))
     }
 
-    pub(crate) fn at(instant: Option<Instant>) -> Self {
+    fn at(instant: Option<Instant>) -> Self {
         Self(instant.map_or(Point::Never, Point::At))
     }
 

@@ -7,7 +7,6 @@ mod turn;
 use std::{
     os::fd::{AsFd, BorrowedFd},
     sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
 };
 
 pub(super) use self::inbox::{Answer, Closed, Hello, Inbox, ONLY};
@@ -125,7 +124,7 @@ impl Line {
     /// Does the same as `wait` for what should be there already, without waiting.
     pub(super) fn look<T>(&self, pick: impl FnMut(&mut Inbox) -> Option<T>) -> Result<Waited<T>> {
         let receive = |socket: BorrowedFd<'_>| Ok((link::receive(socket, false), false));
-        self.listen(Deadline::after(Duration::ZERO), receive, pick)
+        self.listen(Deadline::NOW, receive, pick)
     }
 
     fn listen<T>(
@@ -259,7 +258,7 @@ fn receive(
 
 #[cfg(test)]
 mod tests {
-    use std::{os::fd::OwnedFd, thread, time::Instant};
+    use std::{os::fd::OwnedFd, thread, time};
 
     use super::*;
     use crate::wire::frame::Kind;
@@ -355,14 +354,14 @@ mod tests {
     #[test]
     fn a_full_socket_is_busy_until_the_deadline() {
         let (line, far) = line();
-        let (head, now) = (Head::new(Kind::Message, 0), Deadline::after(Duration::ZERO));
+        let (head, now) = (Head::new(Kind::Message, 0), Deadline::NOW);
         let full = (0..10_000).find_map(|_| line.send(head, &[&[7; 1000]], &[], now).err());
         assert!(matches!(full, Some(Trouble::Busy)), "{full:?}");
-        let begun = Instant::now();
-        let soon = Deadline::after(Duration::from_millis(20));
+        let begun = time::Instant::now();
+        let soon = Deadline::after(time::Duration::from_millis(20));
         let late = line.send(head, &[&[7; 1000]], &[], soon);
         assert!(matches!(late, Err(Trouble::Busy)));
-        assert!(begun.elapsed() >= Duration::from_millis(20));
+        assert!(begun.elapsed() >= time::Duration::from_millis(20));
         thread::scope(|scope| {
             scope.spawn(|| line.send(head, &[&[7; 1000]], &[], NEVER).unwrap());
             while link::receive(far.as_fd(), false).is_ok() {}
@@ -394,7 +393,7 @@ mod tests {
     fn a_thread_that_waits_for_another_keeps_its_own_deadline() {
         let (line, _far) = line();
         assert!(lock(&line.held).turn.take(), "another reads");
-        let soon = Deadline::after(Duration::from_millis(5));
+        let soon = Deadline::after(time::Duration::from_millis(5));
         assert_eq!(line.wait(soon, None, ready).unwrap(), Waited::TimedOut);
     }
 }

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_the_turn_is_woken_and_nobody_else() {
+    fn a_thread_that_waits_for_the_turn_is_woken_and_no_other() {
         let mut turn = Turn::default();
         turn.take();
         assert!(!turn.give_back(), "nobody waits");

@@ -33,7 +33,7 @@ impl Peer {
         };
         let launcher = lock(&self.launcher).take();
         launcher.inspect(|launcher| launcher.end());
-        let now = Deadline::after(Duration::ZERO);
+        let now = Deadline::NOW;
         self.discard(&spares);
         match self.line.send(Head::new(Kind::Close, 0), &[], &[], now) {
             // If the socket were closed without the word, its workers would end, too.

@@ -134,11 +134,15 @@ impl Peer {
         let _ = pidfd::signal(born.as_fd(), libc::SIGKILL);
         pidfd::await_end(born.as_fd(), Deadline::after(LAST));
         // If this program is the reaper of orphans, the template is its child by now.
-        let status = pidfd::collect(born.as_fd())
-            .status()
-            .or_else(|| pidfd::exit_status(born.as_fd()));
-        Some(Exit::new(Some(status?), None))
+        Some(Exit::new(Some(known_status(born.as_fd())?), None))
     }
+}
+
+/// Gives the status of an ended process if the kernel tells it by now: to the parent,
+/// or, once the parent has waited for the process, to anybody.
+fn known_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let collected = pidfd::collect(pidfd).status();
+    collected.or_else(|| pidfd::exit_status(pidfd))
 }
 
 /// Asks the kernel for the status of an ended process that no template reports. The
@@ -146,8 +150,7 @@ impl Peer {
 fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let until = Deadline::after(MOMENT);
     loop {
-        let collected = pidfd::collect(pidfd).status();
-        let status = collected.or_else(|| pidfd::exit_status(pidfd));
+        let status = known_status(pidfd);
         if status.is_some() || until.passed() {
             return status;
         }

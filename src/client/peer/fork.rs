@@ -169,7 +169,7 @@ impl Peer {
             return;
         }
         self.line.take_in();
-        let now = Deadline::after(Duration::ZERO);
+        let now = Deadline::NOW;
         for _ in 0..missing {
             let Ok(spare) = self.request(Kind::Spare, limit, now) else {
                 return;

@@ -147,7 +147,7 @@ impl Peer {
         let waited = match wait(deadline)? {
             // This was a short program: its template may not have closed the socket
             // yet.
-            Waited::Watched => wait(Deadline::after(Duration::ZERO))?,
+            Waited::Watched => wait(Deadline::NOW)?,
             waited => waited,
         };
         match waited {

@@ -12,7 +12,6 @@ mod hello;
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use super::{
@@ -137,14 +136,14 @@ impl Peer {
 
     /// Tells whether it is known to have ended.
     pub(super) fn has_ended(&self) -> bool {
-        let now = Deadline::after(Duration::ZERO);
+        let now = Deadline::NOW;
         self.known()
             .is_some_and(|hello| matches!(poll([Want::read(&hello.pidfd)], now), Ok([true])))
     }
 
     /// Tells whether its end of the socket is open, whatever it said before.
     fn is_open(&self) -> bool {
-        let now = Deadline::after(Duration::ZERO);
+        let now = Deadline::NOW;
         self.line
             .open()
             .is_ok_and(|socket| matches!(poll([Want::End(socket)], now), Ok([false])))

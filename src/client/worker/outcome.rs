@@ -110,7 +110,7 @@ impl<R> Worker<R> {
             return Ok(None);
         };
         // A template whose hook fails ends its child, then says why, then ends.
-        let now = Deadline::after(Duration::ZERO);
+        let now = Deadline::NOW;
         if let Ok(Waited::Got(answer)) = self.peer.answer(now, self.pidfd()) {
             return self.decode(answer).map(Some);
         }

@@ -35,7 +35,7 @@ impl<R> Worker<R> {
     ///
     /// Fails as `wait` does.
     pub fn try_wait(&self) -> Result<Option<Exit>> {
-        self.exit(Deadline::after(Duration::ZERO))
+        self.exit(Deadline::NOW)
     }
 
     /// Waits as [`wait`](Self::wait) does, but only this long; gives `None` if the
