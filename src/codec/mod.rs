@@ -9,6 +9,7 @@ mod data;
 mod failure;
 mod fd;
 mod hand;
+mod numbers;
 mod result;
 mod steps;
 mod way;

@@ -195,7 +195,7 @@ impl<T> ViaNothing<T> for Way<T> {
 #[cfg_attr(
     not(feature = "serde"),
     diagnostic::on_unimplemented(
-        note = "without the feature `serde` of `zygote`, only descriptors, paths, `Bytes`, `Vec<u8>`, `String` and `()` can"
+        note = "without the feature `serde` of `zygote`, only descriptors, paths, `Bytes`, `String`, vectors of numbers and `()` can"
     )
 )]
 pub trait Travels: Sized {
@@ -252,6 +252,7 @@ mod tests {
         let Descriptor = codec!(OwnedFd);
         let Descriptor = codec!(UnixStream);
         let ByHand = codec!(Vec<u8>);
+        let ByHand = codec!(Vec<f64>);
         let ByHand = codec!(Option<PathBuf>);
         let ByHand = codec!(crate::Fd<File>);
         let ByHand = codec!(io::Error);
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn everything_else_is_data() {
         let Data = codec!(u32);
-        let Data = codec!(Vec<u16>);
+        let Data = codec!(Vec<char>);
         let Data = codec!(Vec<crate::Fd<File>>);
         let Data = codec!(Vec<crate::Bytes>);
         let Data = codec!(crate::Error);

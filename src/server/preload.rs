@@ -11,10 +11,10 @@ use crate::{
     parcel::State,
     phase::{self, Phase},
     sys::{
-        fail, fd, signal,
+        fail, fd, huge, signal,
         single::{Single, Threads},
     },
-    wire::frame::{Frame, Kind},
+    wire::frame::{Frame, HUGE_PAGES, Kind},
 };
 
 /// Runs the preload that the frame names and answers. A preload that fails
@@ -24,6 +24,7 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
         return host.fail(&error);
     }
     fail::set_role("template");
+    let wants_huge_pages = frame.number & HUGE_PAGES != 0;
     let state = host.state.take();
     // This is what stands at 0 to 2 before the preload. Afterwards there may be no room
     // to open it.
@@ -57,6 +58,9 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
         Err(error) => host.end(&error),
     }
     host.keep_descriptors(&[]);
+    if wants_huge_pages {
+        huge::collapse();
+    }
     let _ = host.say(Kind::Done);
 }
 

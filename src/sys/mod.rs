@@ -14,6 +14,7 @@
 //! - `fail`: faults on request, for tests only
 //! - `fd`: closing what is not kept, 0 to 2, higher numbers
 //! - `fork`: new processes and their end
+//! - `huge`: huge pages for memory that forks share
 //! - `identity`: capabilities
 //! - `image`: the running executable: constructors, arguments, title
 //! - `keeper`: the processes around a PID namespace
@@ -63,6 +64,7 @@ pub(crate) mod executable;
 pub(crate) mod fail;
 pub(crate) mod fd;
 pub(crate) mod fork;
+pub(crate) mod huge;
 pub(crate) mod identity;
 pub(crate) mod image;
 pub(crate) mod keeper;

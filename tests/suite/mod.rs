@@ -14,6 +14,7 @@ mod give;
 mod handlers;
 mod handles;
 mod honest;
+mod huge_pages;
 mod identity;
 mod ids;
 mod launcher;

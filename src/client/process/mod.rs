@@ -58,6 +58,7 @@ use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 pub struct Process<S = ()> {
     lease: Lease,
     patience: Option<Duration>,
+    huge_pages: bool,
     pub(crate) settings: Settings,
     state: PhantomData<fn() -> S>,
 }
@@ -175,6 +176,7 @@ impl<S> Process<S> {
         Self {
             lease: Lease(Some(peer)),
             patience: None,
+            huge_pages: false,
             settings: Settings::default(),
             state: PhantomData,
         }
@@ -270,6 +272,7 @@ impl<S> Process<S> {
     fn child(&self, peer: Arc<Peer>) -> Self {
         let mut process = Self::from_peer(peer);
         process.patience = self.patience;
+        process.huge_pages = self.huge_pages;
         process.settings = self.settings.clone();
         process
     }

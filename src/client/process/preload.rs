@@ -13,7 +13,7 @@ use crate::{
     settings::Settings,
     sys::{pidfd, poll::Deadline},
     task::{Load, Preload, RunsIn},
-    wire::frame::{Head, Kind},
+    wire::frame::{HUGE_PAGES, Head, Kind},
 };
 
 /// How long a preload may take unless a deadline is set.
@@ -66,40 +66,77 @@ impl<S> Process<S> {
         let deadline = self.until(PRELOAD);
         let lease = self
             .lease
-            .preloaded(load, deadline)
+            .preloaded(load, self.huge_pages, deadline)
             .map_err(|error| error.with_entry(load.entry.path()))?;
         Ok(Process {
             patience: self.patience,
             settings: self.settings,
+            huge_pages: self.huge_pages,
             lease,
             state: PhantomData,
         })
     }
 }
 
+impl<S> Process<S> {
+    /// Puts what later preloads leave in memory into huge pages (2 MiB on most
+    /// machines), so that it costs each fork hardly anything.
+    ///
+    /// A fork copies the page tables of its template, one entry for every 4 KiB. For
+    /// large memory this is most of what a fork costs: see the figures in
+    /// `docs/performance.md`. When the preload is done, the template moves its memory,
+    /// piece by piece, to huge pages (`MADV_COLLAPSE`, Linux 6.1). What the kernel
+    /// refuses, because the machine has no room in one piece, stays as it is. The move
+    /// takes time (some 0.1 s for each GiB), which counts as part of the preload, and
+    /// for a moment the memory of one more huge page. A fork that writes to such memory
+    /// gets its own copy in small pages.
+    ///
+    /// [`Bytes`](crate::Bytes) in the preloaded value cost nothing at any size, with or
+    /// without this. It applies to this process and, from then on, to its forks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::preload]
+    /// fn table(size: usize) -> Vec<u64> {
+    ///     (0..size as u64).collect()
+    /// }
+    ///
+    /// #[zygote::entry]
+    /// fn at(table: &Vec<u64>, index: usize) -> u64 {
+    ///     table[index]
+    /// }
+    ///
+    /// let process = zygote::Process::new()?.huge_pages().preload(table::task(1 << 20))?;
+    /// assert_eq!(at::spawn(&process, 77)?.join()?, 77);
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn huge_pages(mut self) -> Self {
+        self.huge_pages = true;
+        self
+    }
+}
+
 impl Lease {
-    fn preloaded(self, load: &Load, deadline: Deadline) -> Result<Self> {
+    fn preloaded(self, load: &Load, huge_pages: bool, deadline: Deadline) -> Result<Self> {
         load.check()?;
         self.peer().check_epoch()?;
         let lease = self.worker(deadline)?;
-        lease.load(load, deadline)?;
+        lease.load(load, huge_pages, deadline)?;
         Ok(lease)
     }
 
-    fn load(&self, load: &Load, deadline: Deadline) -> Result<()> {
+    fn load(&self, load: &Load, huge_pages: bool, deadline: Deadline) -> Result<()> {
         let peer = self.peer();
         peer.discard_stock();
         peer.life.mark_told();
         // Settings are for workers only.
-        let (streams, lent) = lend(&Settings::default());
-        send_load(
-            peer,
-            Head::new(Kind::Preload, streams),
-            load,
-            &lent,
-            deadline,
-        )
-        .map_err(|trouble| peer.lost(trouble, "sending a preload", deadline))?;
+        let (mut flags, lent) = lend(&Settings::default());
+        if huge_pages {
+            flags |= HUGE_PAGES;
+        }
+        send_load(peer, Head::new(Kind::Preload, flags), load, &lent, deadline)
+            .map_err(|trouble| peer.lost(trouble, "sending a preload", deadline))?;
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => Ok(()),

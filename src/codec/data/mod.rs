@@ -33,6 +33,7 @@ use self::{
     write::Writer,
 };
 use crate::{
+    codec::numbers,
     error::{Error, Result},
     parcel::{Decoder, Encoder},
 };
@@ -100,12 +101,16 @@ fn read<T: DeserializeOwned>(value: &[u8], made_of: &[u8]) -> Result<(T, usize),
 }
 
 /// Does what [`encode_serde`] does, for a value that is all there is: a `Vec<u8>`
-/// becomes the bytes, without a copy.
+/// becomes the bytes, without a copy, and any other vector of numbers with one.
 pub(crate) fn encode_any<T: Serialize + 'static>(value: T, out: &mut Encoder) -> Result<()> {
     let mut value = Some(value);
     let any: &mut dyn Any = &mut value;
     if let Some(Some(bytes)) = any.downcast_mut::<Option<Vec<u8>>>() {
         out.bytes = std::mem::take(bytes);
+        return Ok(());
+    }
+    if let Some(memory) = numbers::memory(any) {
+        out.bytes = memory.to_vec();
         return Ok(());
     }
     value.map_or(Ok(()), |value| encode_serde(&value, out))
@@ -120,6 +125,8 @@ pub(crate) fn decode_any<T: DeserializeOwned + 'static>(
     let any: &mut dyn Any = &mut value;
     if let Some(slot) = any.downcast_mut::<Option<Vec<u8>>>() {
         *slot = Some(std::mem::take(&mut bytes));
+    } else if numbers::fill(any, &bytes)? {
+        bytes.clear();
     }
     let mut input = Decoder::new(bytes, fds);
     let value = value.map_or_else(|| decode_serde(&mut input), Ok)?;
@@ -282,6 +289,25 @@ mod tests {
         let bytes: Vec<u8> = decode_any(out.bytes, out.fds).unwrap();
         assert_eq!(bytes.len(), 100);
         assert_eq!(bytes.as_ptr(), at);
+    }
+
+    #[test]
+    fn numbers_alone_are_plain_memory() {
+        let mut out = Encoder::default();
+        encode_any(vec![1.0_f64, 2.0], &mut out).unwrap();
+        assert_eq!(out.bytes.len(), 16);
+        let numbers: Vec<f64> = decode_any(out.bytes, out.fds).unwrap();
+        assert_eq!(numbers, [1.0, 2.0]);
+        assert!(
+            decode_any::<Vec<f64>>(vec![0; 9], Vec::new())
+                .unwrap_err()
+                .is_invalid()
+        );
+        assert!(
+            decode_any::<Vec<f64>>(Vec::new(), Vec::new())
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(crate) mod streams {
     }
 }
 
+/// Put into the number of `Preload`: what it leaves in memory goes into huge pages.
+pub(crate) const HUGE_PAGES: u64 = 1 << 37;
+
 /// The number of [`Kind::Owner`] when the owner is a new one.
 pub(crate) const NEW_OWNER: u64 = 1;
 
