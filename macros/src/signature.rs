@@ -196,6 +196,11 @@ impl Check {
         let Some(part) = types::find(ty, &types::borrows) else {
             return;
         };
+        if types::is_object(part) {
+            let text = "a trait object cannot travel to another process; pass the data that it \
+                        needs, and call the code in the entry";
+            return self.error(part, text.to_owned());
+        }
         let owned = types::owned(part);
         let sized = types::reference(ty).is_some_and(|it| types::unsized_owned(it).is_none());
         if sized && at > 0 {

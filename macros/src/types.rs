@@ -67,7 +67,7 @@ pub(crate) fn borrows(ty: &Type) -> bool {
 /// Tells what to write instead of a borrowed type.
 pub(crate) fn owned(ty: &Type) -> String {
     let Some(reference) = reference(ty) else {
-        return "String` or another owned type, not `Cow<'_, _>".to_owned();
+        return format!("String` or another owned type, not `{}", written(ty));
     };
     unsized_owned(reference).unwrap_or_else(|| written(&reference.elem))
 }
@@ -90,6 +90,11 @@ pub(crate) fn unsized_owned(reference: &TypeReference) -> Option<String> {
             Some((*owned).to_owned())
         }
     }
+}
+
+/// Tells whether it is a reference to a trait object.
+pub(crate) fn is_object(ty: &Type) -> bool {
+    reference(ty).is_some_and(|it| matches!(peel(&it.elem), Type::TraitObject(_)))
 }
 
 /// Gives the type as a person would write it.

@@ -23,7 +23,7 @@ pub use self::{
     hand::Hand,
     result::{Either, Fallible, Plain},
     steps::{all, arguments, connection, loaded, put, returned, state, take},
-    way::{ByHand, Descriptor, Never, Travels, Way, via},
+    way::{ByHand, Descriptor, Never, Travels, TravelsInBox, TravelsShared, Way, via},
 };
 
 /// The result of an entry that returns `!`.

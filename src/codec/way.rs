@@ -22,7 +22,7 @@
 //! A rank that refuses does so by a bound on its *method*: method lookup does not
 //! consider the bound, so there is one error, with the bound's own text.
 
-use std::{fmt, marker::PhantomData, os::fd::OwnedFd};
+use std::{fmt, marker::PhantomData, os::fd::OwnedFd, rc::Rc, sync::Arc};
 
 use super::{Codec, Hand};
 use crate::{
@@ -189,7 +189,13 @@ impl<T> ViaNothing<T> for Way<T> {
 #[cfg_attr(
     feature = "serde",
     diagnostic::on_unimplemented(
-        note = "derive Serialize and Deserialize for it; a descriptor inside goes into `zygote::Fd<_>`"
+        note = "derive serde's `Serialize` and `Deserialize` for it; a descriptor inside goes into `zygote::Fd<_>`, and nothing inside may be borrowed"
+    )
+)]
+#[cfg_attr(
+    feature = "serde",
+    diagnostic::on_unimplemented(
+        note = "an `anyhow::Error` needs the feature `anyhow` of `zygote`"
     )
 )]
 #[cfg_attr(
@@ -201,6 +207,40 @@ impl<T> ViaNothing<T> for Way<T> {
 pub trait Travels: Sized {
     /// Can never be called.
     fn never() -> Never;
+}
+
+/// Says why a `Box` is refused, by what is in it.
+#[diagnostic::on_unimplemented(
+    message = "`Box<{Self}>` cannot travel to another process",
+    label = "what is in the box is no data",
+    note = "an error is `Box<dyn Error + Send + Sync>`; a closure cannot travel: pass what it needs, and write the code as an entry"
+)]
+pub trait TravelsInBox {}
+
+impl<T: ?Sized + TravelsInBox> Travels for Box<T> {
+    fn never() -> Never {
+        unreachable!("no type has the bound")
+    }
+}
+
+/// Says why an `Arc` or an `Rc` is refused.
+#[diagnostic::on_unimplemented(
+    message = "an `Arc` or `Rc` of `{Self}` cannot travel to another process",
+    label = "a count of references that another process does not have",
+    note = "with the feature `rc` of `serde` it travels as a copy; or pass a clone of the value, or `zygote::Bytes` for large data"
+)]
+pub trait TravelsShared {}
+
+impl<T: ?Sized + TravelsShared> Travels for Arc<T> {
+    fn never() -> Never {
+        unreachable!("no type has the bound")
+    }
+}
+
+impl<T: ?Sized + TravelsShared> Travels for Rc<T> {
+    fn never() -> Never {
+        unreachable!("no type has the bound")
+    }
 }
 
 /// The codec of what is refused. It accepts any type, so that only the refusal is

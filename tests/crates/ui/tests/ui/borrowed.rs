@@ -1,5 +1,7 @@
 use std::{borrow::Cow, ffi::OsStr, path::Path};
 
+struct Line<'a>(&'a str);
+
 #[zygote::entry]
 fn first(text: &str) -> usize {
     text.len()
@@ -23,6 +25,11 @@ fn nested(names: Vec<&OsStr>) -> usize {
 #[zygote::entry]
 fn cow(text: Cow<'_, str>) -> usize {
     text.len()
+}
+
+#[zygote::entry]
+fn inside(line: Line<'_>) -> usize {
+    line.0.len()
 }
 
 #[zygote::entry]
