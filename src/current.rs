@@ -5,7 +5,7 @@ use std::{io::Write, os::fd::OwnedFd};
 use crate::{
     client::{Peer, Process},
     error::{Error, Result},
-    phase, server,
+    phase, server, start,
     sys::{
         fork::{self, Refusal, Side},
         image, ours, pidfd, signal,
@@ -86,8 +86,15 @@ fn refused(refusal: Refusal) -> Error {
         Refusal::Os(error) => Error::os("fork of the program failed", error),
         Refusal::Threads(names) => Error::invalid(format!(
             "the program has more than one thread and must not be forked; the others are: {}. \
-             Call `fork_current` before they start, or use `Process::new`",
-            names.join(", ")
+             Call `fork_current` before they start, or {}",
+            names.join(", "),
+            match start::is_hooked() {
+                true => "use `Process::new`, whose template has none of them",
+                // `Process::new` would say that it cannot work there, and name this.
+                false =>
+                    "start an executable of your own that links zygote, and spawn from there: \
+                     here it is part of a shared object, which cannot be executed",
+            }
         )),
     }
 }

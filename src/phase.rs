@@ -4,7 +4,7 @@
 //! as well, in which it would run again, and so on without end. So it is refused where
 //! it runs: a process always knows whose turn it is.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -33,6 +33,9 @@ const ALL: [Phase; 5] = [
 
 static NOW: AtomicU8 = AtomicU8::new(Phase::Loading as u8);
 
+/// Whether this worker was confined.
+static IS_CONFINED: AtomicBool = AtomicBool::new(false);
+
 /// How many templates there are one below the other, down to this process, each started
 /// by a worker of the one above.
 static DEPTH: AtomicU32 = AtomicU32::new(0);
@@ -49,12 +52,25 @@ pub(crate) fn enter(phase: Phase) -> Phase {
 
 /// Refuses to start a process when that would have no end.
 pub(crate) fn check() -> Result<()> {
+    if IS_CONFINED.load(Ordering::Relaxed) {
+        return Err(Error::invalid(CONFINED).unstarted());
+    }
     let now = NOW.load(Ordering::Relaxed);
     match ALL.get(usize::from(now)).and_then(|phase| refusal(*phase)) {
         None => Ok(()),
         Some(text) => Err(Error::invalid(format!("no process can be started {text}")).unstarted()),
     }
 }
+
+/// Notes that this worker is confined.
+#[cfg(feature = "confine")]
+pub(crate) fn set_confined() {
+    IS_CONFINED.store(true, Ordering::Relaxed);
+}
+
+const CONFINED: &str = "a confined worker cannot start a process: start it in the program, and \
+                        pass the worker a `Sender` by which it asks, or run both as workers of \
+                        the program that share a channel";
 
 fn refusal(phase: Phase) -> Option<&'static str> {
     match phase {

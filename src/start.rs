@@ -38,7 +38,6 @@ pub(crate) fn mark_hooked() {
 
 /// Tells whether executing the binary again would reach the hook. It would not in a
 /// shared object inside another program.
-#[cfg(feature = "exec")]
 pub(crate) fn is_hooked() -> bool {
     IN_EXECUTABLE.load(Ordering::Relaxed)
 }

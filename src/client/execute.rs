@@ -44,7 +44,9 @@ pub(super) fn execute() -> Result<Arc<Peer>> {
     if !start::is_hooked() {
         return Err(Error::invalid(
             "this program cannot be executed as a template: zygote is not linked into the main \
-             executable but into a shared object",
+             executable but into a shared object. There `Process::fork_current` works while the \
+             program has one thread; otherwise start an executable of your own that links zygote, \
+             and spawn from there",
         )
         .unstarted());
     }

@@ -11,9 +11,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::allowed::Confine;
 use super::{Setting, Settings};
-use crate::sys::{
-    confine,
-    single::{Single, Threads},
+use crate::{
+    phase,
+    sys::{
+        confine,
+        single::{Single, Threads},
+    },
 };
 
 pub(super) fn apply(setting: &Setting, all: &Settings) -> io::Result<()> {
@@ -27,7 +30,9 @@ pub(super) fn apply(setting: &Setting, all: &Settings) -> io::Result<()> {
     let filters = filter::build(&allowed, all.is_detached())?;
     limit(&allowed)?;
     paths::restrict(&allowed.readable)?;
-    filters.install()
+    filters.install()?;
+    phase::set_confined();
+    Ok(())
 }
 
 fn limit(allowed: &Confine) -> io::Result<()> {

@@ -61,13 +61,25 @@ fn what_was_preloaded_does_not_count_as_memory() {
 #[zygote::entry]
 fn nothing() {}
 
+/// What a worker reads that starts others.
 #[zygote::entry]
 fn needs_others() -> [Error; 4] {
     [
         nothing::spawn().map(drop).unwrap_err(),
         Process::new().map(drop).unwrap_err(),
         Process::fresh().map(drop).unwrap_err(),
-        channel::<u8>().map(drop).unwrap_err(),
+        Process::fork_current().map(drop).unwrap_err(),
+    ]
+}
+
+#[zygote::entry]
+fn needs_more() -> [String; 2] {
+    [
+        zygote::Command::new("true")
+            .status()
+            .unwrap_err()
+            .to_string(),
+        format!("{:?}", channel::<u8>().map(drop).unwrap_err()),
     ]
 }
 
@@ -75,9 +87,19 @@ fn needs_others() -> [Error; 4] {
 fn workers_of_its_own_are_errors() {
     let _limit = watchdog(30);
     let started = Instant::now();
-    for error in compute().run(needs_others::task()).unwrap().join().unwrap() {
-        assert!(format!("{error:?}").contains("os error 1)"), "{error:?}");
+    for process in [compute(), confined(Confine::compute().strict())] {
+        for error in process.run(needs_others::task()).unwrap().join().unwrap() {
+            assert!(error.is_invalid() && error.is_unstarted(), "{error:?}");
+            let text = error.message();
+            assert!(
+                text.contains("a confined worker cannot start a process"),
+                "{text}"
+            );
+        }
     }
+    let [program, channel] = compute().run(needs_more::task()).unwrap().join().unwrap();
+    assert!(program.contains("a confined worker"), "{program}");
+    assert!(channel.contains("os error 1)"), "{channel}");
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
