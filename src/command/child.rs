@@ -1,17 +1,17 @@
 //! The handle on a program that was started.
 
 use std::{
-    io::{self, Read},
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output},
-    thread,
     time::Duration,
 };
 
+use super::gather::Gathered;
 use crate::{
     client::Worker,
     error::{Error, ErrorKind, Result},
     exit::Exit,
+    sys::poll::Deadline,
 };
 
 /// A program that was started, like `std::process::Child`.
@@ -48,6 +48,7 @@ pub struct Child {
     pub stdout: Option<ChildStdout>,
     /// The program's end of a piped stderr.
     pub stderr: Option<ChildStderr>,
+    gathered: Gathered,
     worker: Worker<()>,
 }
 
@@ -57,6 +58,7 @@ impl Child {
             stdin: worker.take_stdin(),
             stdout: worker.take_stdout(),
             stderr: worker.take_stderr(),
+            gathered: Gathered::default(),
             worker,
         }
     }
@@ -112,32 +114,66 @@ impl Child {
 
     /// Closes a piped stdin, reads stdout and stderr to their ends, and waits.
     ///
-    /// (If both are pipes, a thread reads one of them. It ends before this returns.)
-    ///
     /// # Errors
     ///
     /// Fails as [`wait`](Self::wait) does, and if a pipe cannot be read.
     pub fn wait_with_output(mut self) -> Result<Output> {
+        self.gather(Deadline::NEVER)?;
+        let status = self.wait()?;
+        Ok(self.output(status))
+    }
+
+    /// Does what [`wait_with_output`](Self::wait_with_output) does, but only this long.
+    /// Gives `None` if the program still runs, or if somebody still holds its stdout or
+    /// stderr open, for example a process that it has started. What was read so far is
+    /// kept for the next call.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `wait_with_output` does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zygote::{Command, Stdio};
+    ///
+    /// let mut command = Command::new("sh");
+    /// command.args(["-c", "echo begun; exec sleep 77"]).stdout(Stdio::piped());
+    /// let mut child = command.spawn()?;
+    /// if child.wait_with_output_timeout(Duration::from_millis(300))?.is_none() {
+    ///     child.kill()?;
+    /// }
+    /// let output = child.wait_with_output()?;
+    /// assert_eq!(output.stdout, b"begun\n");
+    /// assert!(!output.status.success());
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn wait_with_output_timeout(&mut self, timeout: Duration) -> Result<Option<Output>> {
+        let deadline = Deadline::after(timeout);
+        if !self.gather(deadline)? {
+            return Ok(None);
+        }
+        let left = deadline.remaining().unwrap_or(Duration::MAX);
+        let status = self.wait_timeout(left)?;
+        Ok(status.map(|status| self.output(status)))
+    }
+
+    /// Tells whether the pipes are at their ends.
+    fn gather(&mut self, deadline: Deadline) -> Result<bool> {
         drop(self.stdin.take());
-        let (out, err) = (self.stdout.take(), self.stderr.take());
-        let (stdout, stderr) = match (out, err) {
-            (Some(out), Some(err)) => thread::scope(|scope| {
-                let reader = thread::Builder::new().spawn_scoped(scope, || all(err));
-                let stdout = all(out);
-                let stderr = match reader {
-                    Ok(reader) => reader.join().unwrap_or_else(|_| Ok(Vec::new())),
-                    Err(error) => Err(error),
-                };
-                (stdout, stderr)
-            }),
-            (out, err) => (out.map_or_else(none, all), err.map_or_else(none, all)),
-        };
-        let tried = |error| Error::os("reading a program's output failed", error);
-        Ok(Output {
-            stdout: stdout.map_err(tried)?,
-            stderr: stderr.map_err(tried)?,
-            status: self.wait()?,
-        })
+        self.gathered
+            .read(&mut self.stdout, &mut self.stderr, deadline)
+            .map_err(|error| Error::os("reading a program's output failed", error))
+    }
+
+    fn output(&mut self, status: ExitStatus) -> Output {
+        let Gathered { stdout, stderr } = std::mem::take(&mut self.gathered);
+        Output {
+            status,
+            stdout,
+            stderr,
+        }
     }
 
     /// Sends SIGKILL. It is no error if the program has ended.
@@ -181,16 +217,6 @@ fn known(exit: Exit) -> Result<ExitStatus> {
         let text = "the template is gone, and how the program ended cannot be known";
         Error::new(ErrorKind::TemplateGone, text).with_exit(exit)
     })
-}
-
-fn none() -> io::Result<Vec<u8>> {
-    Ok(Vec::new())
-}
-
-fn all(mut from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 impl AsFd for Child {

@@ -4,6 +4,7 @@
 //! the program is in `program`.
 
 mod child;
+mod gather;
 mod inherited;
 
 use std::{
@@ -19,7 +20,7 @@ pub use self::child::Child;
 use self::inherited::inherit;
 use crate::{
     client::{Process, lend},
-    error::Result,
+    error::{Error, Result},
     hooks::{self, When},
     program::{self, Wanted},
     settings::{STREAMS, Settings, What, stdio::Stdio},
@@ -27,6 +28,10 @@ use crate::{
     task::Task,
     wire::frame::streams,
 };
+
+/// How long a program that was killed is waited for. One that is in a system call which
+/// cannot be interrupted ends later.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Starts another program, as `std::process::Command` does, but from the template: the
 /// cost is the same for a program of any size, with any number of threads, whatever is
@@ -217,11 +222,44 @@ impl Command {
     ///
     /// Fails as [`spawn`](Self::spawn) and [`Child::wait_with_output`] do.
     pub fn output(&mut self) -> Result<Output> {
-        let collected = |what| match what {
-            What::Stdin => Stdio::null(),
-            _ => Stdio::piped(),
-        };
         self.start(collected)?.wait_with_output()
+    }
+
+    /// Does what [`output`](Self::output) does, but only this long: then the program is
+    /// killed ([`Child::kill`]).
+    ///
+    /// To keep what it has written so far, use [`Child::wait_with_output_timeout`]
+    /// instead.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `output` does, and if the program was killed
+    /// ([`is_timeout`](Error::is_timeout)).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zygote::Command;
+    ///
+    /// let mut quick = Command::new("echo");
+    /// assert_eq!(quick.arg("hello").output_timeout(Duration::from_secs(9))?.stdout, b"hello\n");
+    /// let mut slow = Command::new("sleep");
+    /// let error = slow.arg("77").output_timeout(Duration::from_millis(30)).unwrap_err();
+    /// assert!(error.is_timeout());
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn output_timeout(&mut self, timeout: Duration) -> Result<Output> {
+        let mut child = self.start(collected)?;
+        if let Some(output) = child.wait_with_output_timeout(timeout)? {
+            return Ok(output);
+        }
+        child.kill()?;
+        child.wait_timeout(LEAVING)?;
+        Err(Error::timeout(format!(
+            "`{}` did not end within {timeout:?} and was killed",
+            self.program.display()
+        )))
     }
 
     /// Starts the program, with these streams where none was set.
@@ -254,6 +292,14 @@ impl Command {
             false => Process::made_of(settings, self.patience)?.execute(&task),
         };
         worker.map(Child::new)
+    }
+}
+
+/// The streams of a program whose output is collected.
+fn collected(what: What) -> Stdio {
+    match what {
+        What::Stdin => Stdio::null(),
+        _ => Stdio::piped(),
     }
 }
 

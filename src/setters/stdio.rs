@@ -39,4 +39,17 @@ setters! {
 
     /// Sets what the new process writes to at 2, as [`stdin`](Self::stdin) does for 0.
     stderr(stderr: impl Into<Stdio>);
+
+    /// Makes stderr the same as stdout, whatever that is: what the new process writes to
+    /// both is in the order in which it was written.
+    stderr_to_stdout() {
+        /// # Examples
+        ///
+        /// ```
+        /// let mut command = zygote::Command::new("sh");
+        /// command.args(["-c", "echo one; echo two >&2; echo three"]).stderr_to_stdout();
+        /// assert_eq!(command.output()?.stdout, b"one\ntwo\nthree\n");
+        /// # Ok::<(), zygote::Error>(())
+        /// ```
+    }
 }

@@ -106,6 +106,8 @@ const PIPED: i64 = 1;
 const PASSED: i64 = 2;
 /// What the program has.
 const INHERIT: i64 = 3;
+/// What stdout is.
+const MERGED: i64 = 4;
 
 impl Settings {
     pub(crate) fn stdin(&mut self, stdin: impl Into<Stdio>) {
@@ -120,6 +122,10 @@ impl Settings {
         self.stream(What::Stderr, stderr.into());
     }
 
+    pub(crate) fn stderr_to_stdout(&mut self) {
+        self.put(Setting::new(What::Stderr).number(MERGED));
+    }
+
     pub(crate) fn stream(&mut self, what: What, Stdio(stream): Stdio) {
         let setting = Setting::new(what);
         self.put(match stream {
@@ -128,6 +134,31 @@ impl Settings {
             Stream::Piped => setting.number(PIPED),
             Stream::Fd(fd) => setting.number(PASSED).fd(fd),
         });
+    }
+
+    /// Makes stderr what stdout is, if that is asked for.
+    fn merge(&mut self) -> Result<()> {
+        if self.of(What::Stderr).all(|it| it.numbers != [MERGED]) {
+            return Ok(());
+        }
+        let stream = match self.of(What::Stdout).next() {
+            Some(out) if out.numbers != [INHERIT] => Setting {
+                what: What::Stderr,
+                ..out.clone()
+            },
+            // A stream that the program has closed is `/dev/null` in the worker.
+            _ => match fd::standard(1) {
+                Err(_) => Setting::new(What::Stderr).number(NULL),
+                Ok(out) => {
+                    let copy = out.try_clone_to_owned().map_err(|error| {
+                        Error::os("duplicating stdout for stderr failed", error).unstarted()
+                    })?;
+                    Setting::new(What::Stderr).number(PASSED).fd(Arc::new(copy))
+                }
+            },
+        };
+        self.put(stream);
+        Ok(())
     }
 
     /// Tells whether a stream is what the program has.
@@ -174,6 +205,7 @@ impl Ends {
             };
             *setting = Setting::new(what).number(PASSED).fd(Arc::new(far));
         }
+        settings.merge()?;
         Ok(ends)
     }
 }
@@ -233,6 +265,37 @@ mod tests {
     }
 
     #[test]
+    fn stderr_becomes_what_stdout_is() {
+        let merged = |stdout: Option<Stdio>| {
+            let mut settings = Settings::default();
+            settings.stderr_to_stdout();
+            if let Some(stdout) = stdout {
+                settings.stdout(stdout);
+            }
+            assert!(!settings.inherits(What::Stderr));
+            let ends = Ends::make(&mut settings).unwrap();
+            assert!(ends.stderr.is_none());
+            (
+                settings.take(What::Stderr).unwrap(),
+                settings.take(What::Stdout),
+                ends,
+            )
+        };
+        let (err, out, _) = merged(Some(Stdio::null()));
+        assert_eq!(
+            (err.numbers, out.unwrap().numbers),
+            (vec![NULL], vec![NULL])
+        );
+        for inherited in [None, Some(Stdio::inherit())] {
+            let (err, _, _) = merged(inherited);
+            assert_eq!((err.numbers, err.fds.len()), (vec![PASSED], 1));
+        }
+        let (err, out, ends) = merged(Some(Stdio::piped()));
+        assert!(Arc::ptr_eq(&err.fds[0], &out.unwrap().fds[0]));
+        assert!(ends.stdout.is_some());
+    }
+
+    #[test]
     fn what_is_no_stream_is_refused() {
         let null = || Arc::new(OwnedFd::from(File::open("/dev/null").unwrap()));
         let of = || Setting::new(What::Stdin);
@@ -243,7 +306,8 @@ mod tests {
             of().number(PIPED),
             of().number(PASSED),
             of().number(NULL).fd(null()),
-            of().number(4),
+            of().number(MERGED),
+            of().number(5),
             of().number(PASSED).fd(null()).fd(null()),
         ] {
             assert!(stream(&wrong, &none).is_err(), "{wrong:?}");

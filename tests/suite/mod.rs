@@ -22,6 +22,7 @@ mod limits;
 mod namespaces;
 mod nested;
 mod outcomes;
+mod output;
 mod own_forks;
 mod place;
 mod preload;
