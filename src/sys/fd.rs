@@ -26,18 +26,23 @@ pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
     for &fd in keep.iter().filter(|fd| **fd > 2) {
         let fd = fd.cast_unsigned();
         if fd > first {
-            close_from_to(first, fd - 1);
+            // SAFETY: these are not in `keep`, so the caller answers for them.
+            unsafe { close_from_to(first, fd - 1) };
         }
         first = first.max(fd + 1);
     }
-    close_from_to(first, libc::c_uint::MAX);
+    // SAFETY: as above.
+    unsafe { close_from_to(first, libc::c_uint::MAX) };
 }
 
 /// Calls `close_range(first, last, 0)`, or closes one by one if the kernel lacks the
 /// call (before 5.9) or a filter denies it.
-fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
-    // SAFETY: close_range reads no memory; `close_others`' caller answers for
-    // the descriptors.
+///
+/// # Safety
+///
+/// As for [`close_others`], for the numbers from `first` to `last`.
+unsafe fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: close_range reads no memory; the caller answers for the descriptors.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 {
         return;
