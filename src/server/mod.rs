@@ -7,11 +7,12 @@
 //! `launch` starts other programs. `family` keeps its children, by the rules in
 //! `children`.
 //!
-//! `preload` runs a preload in a process, `worker` an entry with its `settings`; `job`
-//! is what either is given, `streams` are the streams that are lent with it, `output`
-//! writes out what it leaves in buffers. `hooks` runs what the program registered
-//! around forks and entries. `perform` is the boundary to all user code, and `panics`
-//! records its panics.
+//! `preload` runs a preload in a process, `worker` an entry with its `settings`;
+//! `keeper` is what stays around a worker in a PID namespace. `job` is what a preload or
+//! an entry is given, `streams` are the streams that are lent with it, `output` writes
+//! out what it leaves in buffers. `hooks` runs what the program registered around forks
+//! and entries. `perform` is the boundary to all user code, and `panics` records its
+//! panics.
 //!
 //! The only user code that runs in a template is preloads and the hooks around forks.
 //! Every signal is blocked in it for life, and it has one thread.
@@ -25,6 +26,7 @@ mod hook;
 mod hooks;
 mod host;
 mod job;
+mod keeper;
 mod launch;
 mod output;
 mod panics;

@@ -16,7 +16,6 @@
 //! - `fork`: new processes and their end
 //! - `identity`: capabilities
 //! - `image`: the running executable: constructors, arguments, title
-//! - `keeper`: the processes around a PID namespace
 //! - `leaked`: values that are published and never freed
 //! - `limits`: resources and priorities
 //! - `memory`: sealed memory, copied or mapped
@@ -65,7 +64,6 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod identity;
 pub(crate) mod image;
-pub(crate) mod keeper;
 pub(crate) mod leaked;
 pub(crate) mod limits;
 pub(crate) mod memory;
