@@ -343,6 +343,6 @@ pub mod __private {
         parcel::{Decoder, Encoder, Job},
         raw::{Args, take_args},
         registry::{EARLY, ENTRIES, Entry, Role},
-        task::{Anywhere, On, Preload, RunsIn, Task},
+        task::{Anywhere, On, Preload, RunsIn, Task, preload, task},
     };
 }

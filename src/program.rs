@@ -20,7 +20,7 @@ use crate::{
         fork,
         signal::{self, Signals},
     },
-    task::{Anywhere, Task},
+    task::{self, Anywhere, Task},
 };
 
 #[distributed_slice(ENTRIES)]
@@ -82,7 +82,7 @@ pub(crate) fn task(wanted: Wanted<'_>) -> Task<(), Anywhere> {
             Ok(())
         })
     };
-    Task::new(&EXEC, encode, |_| Ok(()))
+    task::task(&EXEC, encode, |_| Ok(()))
 }
 
 fn push_fd(out: &mut Encoder, fd: &OwnedFd) -> Result<()> {

@@ -50,7 +50,7 @@ fn task(it: &Expansion<'_>, returned: &Type) -> TokenStream {
             #codecs
             #codec
             #register
-            #private::Task::new(&#element, #put, |__zygote_input| {
+            #private::task(&#element, #put, |__zygote_input| {
                 #private::returned(&#result(), __zygote_input)
             })
         }
