@@ -214,7 +214,7 @@ fn run_before(entry: &Entry, mut job: Job) -> Result<()> {
     match reply.take_byte()? {
         0 => Ok(()),
         _ => {
-            let error = io::Error::decode(&mut reply)?;
+            let error = io::Error::decode_by_hand(&mut reply)?;
             let text = format!("before_exec `{}` failed: {error}", entry.path());
             Err(Error::os(text, error))
         }
