@@ -3,7 +3,7 @@
 //! Before `main`, `hook` decides what this process is, and `asked` whether it was
 //! executed to be a template; `root` makes it one. `host` is what a process is and says
 //! of itself, `serve` the loop of one that has not been told what to run. `forking`
-//! makes other processes from it, when it is asked or when `stock` says so, and
+//! makes other processes from it, when it is asked or when `backlog` says so, and
 //! `launch` starts other programs. `family` keeps its children, by the rules in
 //! `children`.
 //!
@@ -19,6 +19,7 @@
 
 #[cfg(feature = "exec")]
 mod asked;
+mod backlog;
 mod children;
 mod family;
 mod forking;
@@ -34,7 +35,6 @@ mod perform;
 mod preload;
 mod root;
 mod serve;
-mod stock;
 mod streams;
 mod worker;
 
