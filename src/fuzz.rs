@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Fd,
-    codec::{Codec, Kind as Way, via::*},
+    codec::{Codec, Way, via::*},
     parcel::{Decoder, Encoder},
     sys::{memory, socket},
     wire::{
