@@ -110,7 +110,7 @@ fn become_template(
     // If that is denied, its owner's pidfd says the same a moment later.
     let _ = signal::stay_with(program);
     drop(near);
-    ours::close_ours();
+    ours::close_ours(single);
     image::mark_template();
     image::take_title_memory(single);
     image::set_title("template", u64::from(program.cast_unsigned()));

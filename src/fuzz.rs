@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Fd,
-    codec::{Codec, Kind as Way, via::*},
+    codec::{Codec, Way, via::*},
     parcel::{Decoder, Encoder},
     sys::{memory, socket},
     wire::{
@@ -112,13 +112,16 @@ struct Job {
 pub fn arguments(bytes: &[u8]) {
     macro_rules! plain {
         ($ty:ty, $fds:expr, $bytes:expr) => {
-            decode::<$ty>(&(&&&&&Way::<$ty>::NEW).codec(), $fds, $bytes)
+            decode::<$ty>(&(&&&&&Way::<$ty>::NEW).codec_of_way(), $fds, $bytes)
         };
     }
     macro_rules! fallible {
         ($ty:ty, $fds:expr, $bytes:expr) => {{
-            let ways = (&&Way::<$ty>::NEW).split();
-            let codec = ways.join((&&&&&ways.ok()).codec(), (&&&&&ways.err()).codec());
+            let ways = (&&Way::<$ty>::NEW).split_way();
+            let codec = ways.join(
+                (&&&&&ways.ok()).codec_of_way(),
+                (&&&&&ways.err()).codec_of_way(),
+            );
             decode::<$ty>(&codec, $fds, $bytes);
         }};
     }
@@ -154,18 +157,18 @@ fn decode<T: fmt::Debug>(codec: &impl Codec<T>, fds: u8, bytes: &[u8]) {
         (0..fds).map(copy).collect()
     });
     let mut input = Decoder::new(bytes.to_vec(), fds);
-    let Ok(value) = codec.decode(&mut input) else {
+    let Ok(value) = codec.decode_this_way(&mut input) else {
         return;
     };
     let _ = input.finish();
     let text = format!("{value:?}");
     let mut out = Encoder::default();
     codec
-        .encode(value, &mut out)
+        .encode_this_way(value, &mut out)
         .expect("what was decoded can be encoded");
     let mut input = Decoder::new(out.bytes, out.fds);
     let again = codec
-        .decode(&mut input)
+        .decode_this_way(&mut input)
         .expect("what was encoded can be decoded");
     input.finish().expect("nothing is left over");
     // Numbers of descriptors and the order of a set differ.

@@ -112,18 +112,19 @@ fn sorted(mut hooks: Vec<&Hook>) -> Vec<&Hook> {
     label = "not what a hook returns"
 )]
 pub trait Outcome {
-    /// Gives the text of the error, if it is one.
-    fn outcome(self) -> Result<(), String>;
+    /// Gives the text of the error, if it is one. The compiler would suggest this trait
+    /// to a user who calls a method with a plainer name.
+    fn outcome_of_hook(self) -> Result<(), String>;
 }
 
 impl Outcome for () {
-    fn outcome(self) -> Result<(), String> {
+    fn outcome_of_hook(self) -> Result<(), String> {
         Ok(())
     }
 }
 
 impl<E: Display> Outcome for Result<(), E> {
-    fn outcome(self) -> Result<(), String> {
+    fn outcome_of_hook(self) -> Result<(), String> {
         // The alternate form of an `anyhow::Error` has the causes.
         self.map_err(|error| format!("{error:#}"))
     }
@@ -131,7 +132,7 @@ impl<E: Display> Outcome for Result<(), E> {
 
 /// Takes what the function returned; an expansion calls it.
 pub fn outcome<T: Outcome>(returned: T) -> Result<(), String> {
-    returned.outcome()
+    returned.outcome_of_hook()
 }
 
 #[cfg(test)]

@@ -247,9 +247,9 @@ pub use zygote_macros::preload;
 /// A hook that blocks is limited by the deadline of the call that waits for it: for
 /// `prepare`, `parent` and `child` that is the spawn. If there are threads after the
 /// prepare hooks, the fork fails. A child or worker hook may start threads, but a
-/// process that has threads forks no others. Until the process has a task, its threads
-/// cannot start processes either. If a hook calls `fork`, the copy ends where the hook
-/// returns in it.
+/// process that has threads forks no others, and no setting changes its environment.
+/// Until the process has a task, its threads cannot start processes either. If a hook
+/// calls `fork`, the copy ends where the hook returns in it.
 ///
 /// # Examples
 ///
@@ -343,6 +343,6 @@ pub mod __private {
         parcel::{Decoder, Encoder, Job},
         raw::{Args, take_args},
         registry::{EARLY, ENTRIES, Entry, Role},
-        task::{Anywhere, On, Preload, RunsIn, Task},
+        task::{Anywhere, On, Preload, RunsIn, Task, preload, task},
     };
 }

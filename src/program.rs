@@ -20,7 +20,7 @@ use crate::{
         fork,
         signal::{self, Signals},
     },
-    task::{Anywhere, Task},
+    task::{self, Anywhere, Task},
 };
 
 #[distributed_slice(ENTRIES)]
@@ -82,7 +82,7 @@ pub(crate) fn task(wanted: Wanted<'_>) -> Task<(), Anywhere> {
             Ok(())
         })
     };
-    Task::new(&EXEC, encode, |_| Ok(()))
+    task::task(&EXEC, encode, |_| Ok(()))
 }
 
 fn push_fd(out: &mut Encoder, fd: &OwnedFd) -> Result<()> {
@@ -214,7 +214,7 @@ fn run_before(entry: &Entry, mut job: Job) -> Result<()> {
     match reply.take_byte()? {
         0 => Ok(()),
         _ => {
-            let error = io::Error::decode(&mut reply)?;
+            let error = io::Error::decode_by_hand(&mut reply)?;
             let text = format!("before_exec `{}` failed: {error}", entry.path());
             Err(Error::os(text, error))
         }

@@ -26,8 +26,11 @@ type Boxed = Box<dyn error::Error + Send + Sync>;
 /// The codec that the macros choose for a type.
 macro_rules! way {
     ($ty:ty) => {{
-        let ways = (&&Way::<$ty>::NEW).split();
-        ways.join((&&&&&ways.ok()).codec(), (&&&&&ways.err()).codec())
+        let ways = (&&Way::<$ty>::NEW).split_way();
+        ways.join(
+            (&&&&&ways.ok()).codec_of_way(),
+            (&&&&&ways.err()).codec_of_way(),
+        )
     }};
 }
 
@@ -212,13 +215,13 @@ fn travel<T: fmt::Debug>(
     let text = format!("{value:?}");
     let mut out = Encoder::default();
     codec
-        .encode(value, &mut out)
+        .encode_this_way(value, &mut out)
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
     for bytes in spoilt(&out.bytes, at, with) {
         let length = bytes.len();
         let (_, most) = largest(|| {
             let mut input = Decoder::new(bytes, Vec::new());
-            let value = codec.decode(&mut input);
+            let value = codec.decode_this_way(&mut input);
             value.and_then(|value| input.finish().map(|()| value))
         });
         prop_assert!(
@@ -227,7 +230,7 @@ fn travel<T: fmt::Debug>(
         );
     }
     let mut input = Decoder::new(out.bytes, out.fds);
-    let value = codec.decode(&mut input);
+    let value = codec.decode_this_way(&mut input);
     prop_assert_eq!(value.ok().map(|value| format!("{value:?}")), Some(text));
     prop_assert!(input.finish().is_ok());
     Ok(())
@@ -282,7 +285,7 @@ proptest! {
         macro_rules! taken {
             ($($ty:ty),*) => { $(
                 let (_, most) = largest(|| {
-                    let value: Result<$ty, Error> = way!($ty).decode(&mut Decoder::new(bytes.clone(), Vec::new()));
+                    let value: Result<$ty, Error> = way!($ty).decode_this_way(&mut Decoder::new(bytes.clone(), Vec::new()));
                     value.is_ok()
                 });
                 prop_assert!(most <= RESERVED.max(allowed(bytes.len())), "{most}");

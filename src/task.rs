@@ -144,21 +144,32 @@ impl Load {
     }
 }
 
-impl<R, K> Task<R, K> {
-    /// Makes it from the arguments; `f::task` calls this.
-    #[doc(hidden)]
-    pub fn new(
-        entry: &'static Entry,
-        encode: impl FnOnce(&mut Encoder) -> Result<()>,
-        decode: fn(&mut Decoder) -> Result<R>,
-    ) -> Self {
-        Self {
-            load: Load::new(entry, encode),
-            decode,
-            place: PhantomData,
-        }
+/// Makes a task from the arguments; `f::task` calls this. It is not a method, because the
+/// compiler suggests even hidden ones.
+pub fn task<R, K>(
+    entry: &'static Entry,
+    encode: impl FnOnce(&mut Encoder) -> Result<()>,
+    decode: fn(&mut Decoder) -> Result<R>,
+) -> Task<R, K> {
+    Task {
+        load: Load::new(entry, encode),
+        decode,
+        place: PhantomData,
     }
+}
 
+/// Makes a preload from the arguments, as [`task`] makes a task.
+pub fn preload<T, K>(
+    entry: &'static Entry,
+    encode: impl FnOnce(&mut Encoder) -> Result<()>,
+) -> Preload<T, K> {
+    Preload {
+        load: Load::new(entry, encode),
+        place: PhantomData,
+    }
+}
+
+impl<R, K> Task<R, K> {
     /// Gives the full path of the entry.
     #[must_use]
     pub fn entry(&self) -> &'static str {
@@ -197,15 +208,6 @@ impl<R, K> Task<R, K> {
 }
 
 impl<T, K> Preload<T, K> {
-    /// Makes it from the arguments; `f::task` calls this.
-    #[doc(hidden)]
-    pub fn new(entry: &'static Entry, encode: impl FnOnce(&mut Encoder) -> Result<()>) -> Self {
-        Self {
-            load: Load::new(entry, encode),
-            place: PhantomData,
-        }
-    }
-
     /// Gives the full path of the preload.
     #[must_use]
     pub fn entry(&self) -> &'static str {

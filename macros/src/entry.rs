@@ -50,7 +50,7 @@ fn task(it: &Expansion<'_>, returned: &Type) -> TokenStream {
             #codecs
             #codec
             #register
-            #private::Task::new(&#element, #put, |__zygote_input| {
+            #private::task(&#element, #put, |__zygote_input| {
                 #private::returned(&#result(), __zygote_input)
             })
         }
@@ -78,10 +78,10 @@ fn result_codec(it: &Expansion<'_>, name: &Ident, ty: &Type) -> TokenStream {
     quote_spanned! {at=>
         fn #name() -> impl #private::Codec<#ty> {
             use #private::via::*;
-            let __zygote_ways = (&&#private::Way::<#ty>::NEW).split();
+            let __zygote_ways = (&&#private::Way::<#ty>::NEW).split_way();
             __zygote_ways.join(
-                (&&&&&__zygote_ways.ok()).codec(),
-                (&&&&&__zygote_ways.err()).codec(),
+                (&&&&&__zygote_ways.ok()).codec_of_way(),
+                (&&&&&__zygote_ways.err()).codec_of_way(),
             )
         }
     }

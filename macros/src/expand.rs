@@ -120,7 +120,7 @@ impl<'a> Expansion<'a> {
         quote_spanned! {at=>
             fn #name() -> impl #private::Codec<#ty> {
                 use #private::via::*;
-                (&&&&&#private::Way::<#ty>::NEW).codec()
+                (&&&&&#private::Way::<#ty>::NEW).codec_of_way()
             }
         }
     }

@@ -89,7 +89,7 @@ fn task(it: &Expansion<'_>, value: &Value) -> TokenStream {
         pub fn #task(#(#params),*) -> #private::Preload<#ty, #place> {
             #codecs
             #register
-            #private::Preload::new(&#element, #put)
+            #private::preload(&#element, #put)
         }
     }
 }

@@ -13,20 +13,20 @@ use crate::{
 };
 
 impl Hand for io::Error {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         let (code, kind, text) = Source::new(&self).into_parts();
         out.push_byte(code.is_some().into());
         out.push_array(code.unwrap_or(0).to_le_bytes());
         out.push_byte(kind);
-        text.encode(out)
+        text.encode_by_hand(out)
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
         let has_code = input.take_byte()? != 0;
         let code = i32::from_le_bytes(input.take_array()?);
         let code = has_code.then_some(code);
         let kind = input.take_byte()?;
-        Ok(Source::from_parts(code, kind, String::decode(input)?).into_io())
+        Ok(Source::from_parts(code, kind, String::decode_by_hand(input)?).into_io())
     }
 }
 
@@ -38,11 +38,11 @@ const OWN: u8 = 2;
 
 /// A boxed `io::Error`, and a boxed error of this crate, stay what they are.
 impl Hand for Box<dyn error::Error + Send + Sync> {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         let other = match self.downcast::<io::Error>() {
             Ok(io) => {
                 out.push_byte(IO);
-                return io.encode(out);
+                return io.encode_by_hand(out);
             }
             Err(other) => other,
         };
@@ -52,13 +52,13 @@ impl Hand for Box<dyn error::Error + Send + Sync> {
             return super::encode_serde(own, out);
         }
         out.push_byte(TEXT);
-        other.to_string().encode(out)
+        other.to_string().encode_by_hand(out)
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
         Ok(match input.take_byte()? {
-            TEXT => String::decode(input)?.into(),
-            IO => io::Error::decode(input)?.into(),
+            TEXT => String::decode_by_hand(input)?.into(),
+            IO => io::Error::decode_by_hand(input)?.into(),
             #[cfg(feature = "serde")]
             OWN => super::decode_serde::<crate::Error>(input)?.into(),
             byte => return Err(unknown("an error", byte)),
@@ -69,12 +69,12 @@ impl Hand for Box<dyn error::Error + Send + Sync> {
 /// The error travels with its causes, in the one line in which `anyhow` shows them.
 #[cfg(feature = "anyhow")]
 impl Hand for anyhow::Error {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
-        format!("{self:#}").encode(out)
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
+        format!("{self:#}").encode_by_hand(out)
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
-        String::decode(input).map(Self::msg)
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
+        String::decode_by_hand(input).map(Self::msg)
     }
 }
 
@@ -84,9 +84,9 @@ mod tests {
 
     fn there_and_back<T: Hand>(value: T) -> T {
         let mut out = Encoder::default();
-        value.encode(&mut out).unwrap();
+        value.encode_by_hand(&mut out).unwrap();
         let mut input = Decoder::new(out.bytes, out.fds);
-        let value = T::decode(&mut input).unwrap();
+        let value = T::decode_by_hand(&mut input).unwrap();
         input.finish().unwrap();
         value
     }

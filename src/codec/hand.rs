@@ -21,110 +21,110 @@ use crate::{
 /// text encoding, and types that are neither data nor simply a descriptor.
 pub trait Hand: Sized {
     /// Puts the value at the end.
-    fn encode(self, out: &mut Encoder) -> Result<()>;
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()>;
 
-    /// Takes what [`encode`](Self::encode) put.
-    fn decode(input: &mut Decoder) -> Result<Self>;
+    /// Takes what [`encode_by_hand`](Self::encode_by_hand) put.
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self>;
 }
 
 impl Hand for () {
-    fn encode(self, _: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, _: &mut Encoder) -> Result<()> {
         Ok(())
     }
 
-    fn decode(_: &mut Decoder) -> Result<()> {
+    fn decode_by_hand(_: &mut Decoder) -> Result<()> {
         Ok(())
     }
 }
 
 /// The result of an entry that returns `!`.
 impl Hand for Infallible {
-    fn encode(self, _: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, _: &mut Encoder) -> Result<()> {
         match self {}
     }
 
-    fn decode(_: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(_: &mut Decoder) -> Result<Self> {
         Err(Error::invalid("a value arrived where there cannot be one"))
     }
 }
 
 impl Hand for Vec<u8> {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         out.push_bytes(&self);
         Ok(())
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
         input.take_bytes().map(<[u8]>::to_vec)
     }
 }
 
 impl Hand for String {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
-        self.into_bytes().encode(out)
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
+        self.into_bytes().encode_by_hand(out)
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
-        Self::from_utf8(Vec::decode(input)?)
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
+        Self::from_utf8(Vec::decode_by_hand(input)?)
             .map_err(|error| Error::invalid(format!("the text that arrived is not UTF-8: {error}")))
     }
 }
 
 impl Hand for OsString {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         out.push_bytes(self.as_bytes());
         Ok(())
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
-        Vec::decode(input).map(Self::from_vec)
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
+        Vec::decode_by_hand(input).map(Self::from_vec)
     }
 }
 
 impl Hand for PathBuf {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
-        self.into_os_string().encode(out)
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
+        self.into_os_string().encode_by_hand(out)
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
-        OsString::decode(input).map(Self::from)
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
+        OsString::decode_by_hand(input).map(Self::from)
     }
 }
 
 /// The descriptor itself moves; only a descriptor nested in data is duplicated.
 impl<T: From<OwnedFd> + Into<OwnedFd>> Hand for Fd<T> {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         out.push_fd(self.0.into());
         Ok(())
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
         Ok(Self(input.take_fd()?.into()))
     }
 }
 
 /// The descriptor of the memory travels; what arrives is checked and mapped.
 impl Hand for Bytes {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         out.push_fd(self.try_into()?);
         Ok(())
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
         input.take_fd()?.try_into()
     }
 }
 
 impl<T: Hand> Hand for Option<T> {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         out.push_byte(self.is_some().into());
-        self.map_or(Ok(()), |value| value.encode(out))
+        self.map_or(Ok(()), |value| value.encode_by_hand(out))
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
         match input.take_byte()? {
             0 => Ok(None),
-            1 => T::decode(input).map(Some),
+            1 => T::decode_by_hand(input).map(Some),
             other => Err(unknown("an `Option`", other)),
         }
     }
@@ -143,13 +143,13 @@ mod tests {
 
     fn there_and_back<T: Hand>(value: T) -> Result<T> {
         let mut out = Encoder::default();
-        value.encode(&mut out)?;
+        value.encode_by_hand(&mut out)?;
         for end in 0..out.bytes.len() {
             let mut cut = Decoder::new(out.bytes[..end].to_vec(), Vec::new());
-            assert!(T::decode(&mut cut).is_err_and(|error| error.is_invalid()));
+            assert!(T::decode_by_hand(&mut cut).is_err_and(|error| error.is_invalid()));
         }
         let mut input = Decoder::new(out.bytes, out.fds);
-        let value = T::decode(&mut input)?;
+        let value = T::decode_by_hand(&mut input)?;
         input.finish()?;
         Ok(value)
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(there_and_back(Some(bytes.clone()))?, Some(bytes));
         let other = File::open("/dev/null").unwrap().into();
         let mut input = Decoder::new(Vec::new(), vec![other]);
-        assert!(Bytes::decode(&mut input).unwrap_err().is_invalid());
+        assert!(Bytes::decode_by_hand(&mut input).unwrap_err().is_invalid());
         Ok(())
     }
 
@@ -192,14 +192,18 @@ mod tests {
     fn what_nobody_writes_is_an_error() {
         let mut input = Decoder::new(vec![2], Vec::new());
         assert!(
-            Option::<String>::decode(&mut input)
+            Option::<String>::decode_by_hand(&mut input)
                 .unwrap_err()
                 .is_invalid()
         );
         let mut out = Encoder::default();
         out.push_bytes(b"\xff");
         let mut input = Decoder::new(out.bytes, Vec::new());
-        assert!(String::decode(&mut input).unwrap_err().is_invalid());
-        assert!(Infallible::decode(&mut input).unwrap_err().is_invalid());
+        assert!(String::decode_by_hand(&mut input).unwrap_err().is_invalid());
+        assert!(
+            Infallible::decode_by_hand(&mut input)
+                .unwrap_err()
+                .is_invalid()
+        );
     }
 }

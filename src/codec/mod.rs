@@ -42,10 +42,13 @@ pub(crate) fn rehearse() {
 }
 
 /// A way for values of type `T` to travel.
+///
+/// No method of the traits here has a plain name: to a user who calls a method of that
+/// name on any type, the compiler would suggest the trait, although it is hidden.
 pub trait Codec<T> {
     /// Puts a value at the end.
-    fn encode(&self, value: T, out: &mut Encoder) -> Result<()>;
+    fn encode_this_way(&self, value: T, out: &mut Encoder) -> Result<()>;
 
-    /// Takes what [`encode`](Self::encode) put.
-    fn decode(&self, input: &mut Decoder) -> Result<T>;
+    /// Takes what [`encode_this_way`](Self::encode_this_way) put.
+    fn decode_this_way(&self, input: &mut Decoder) -> Result<T>;
 }

@@ -15,11 +15,11 @@ use crate::{
 /// What an entry returns, when it is asked whether that is a `Result` and it is not.
 pub trait ViaPlain<T> {
     /// Gives the value itself and no error.
-    fn split(&self) -> Plain<T>;
+    fn split_way(&self) -> Plain<T>;
 }
 
 impl<T> ViaPlain<T> for Way<T> {
-    fn split(&self) -> Plain<T> {
+    fn split_way(&self) -> Plain<T> {
         Plain(Self::NEW)
     }
 }
@@ -28,11 +28,11 @@ impl<T> ViaPlain<T> for Way<T> {
 /// whatever name.
 pub trait ViaFallible<T, E> {
     /// Gives the value and the error, each of which travels in its own way.
-    fn split(&self) -> Fallible<T, E>;
+    fn split_way(&self) -> Fallible<T, E>;
 }
 
 impl<T, E> ViaFallible<T, E> for &Way<Result<T, E>> {
-    fn split(&self) -> Fallible<T, E> {
+    fn split_way(&self) -> Fallible<T, E> {
         Fallible(Way::NEW, Way::NEW)
     }
 }
@@ -91,18 +91,18 @@ pub struct Either<C, F> {
 }
 
 impl<T, E, C: Codec<T>, F: Codec<E>> Codec<Result<T, E>> for Either<C, F> {
-    fn encode(&self, value: Result<T, E>, out: &mut Encoder) -> Result<()> {
+    fn encode_this_way(&self, value: Result<T, E>, out: &mut Encoder) -> Result<()> {
         out.push_byte(value.is_err().into());
         match value {
-            Ok(value) => self.ok.encode(value, out),
-            Err(error) => self.err.encode(error, out),
+            Ok(value) => self.ok.encode_this_way(value, out),
+            Err(error) => self.err.encode_this_way(error, out),
         }
     }
 
-    fn decode(&self, input: &mut Decoder) -> Result<Result<T, E>> {
+    fn decode_this_way(&self, input: &mut Decoder) -> Result<Result<T, E>> {
         match input.take_byte()? {
-            0 => self.ok.decode(input).map(Ok),
-            1 => self.err.decode(input).map(Err),
+            0 => self.ok.decode_this_way(input).map(Ok),
+            1 => self.err.decode_this_way(input).map(Err),
             other => Err(unknown("a `Result`", other)),
         }
     }

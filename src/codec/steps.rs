@@ -13,14 +13,14 @@ use crate::{
 /// Puts one value; `what` names it in the error.
 pub fn put<T>(codec: &impl Codec<T>, what: &str, value: T, out: &mut Encoder) -> Result<()> {
     codec
-        .encode(value, out)
+        .encode_this_way(value, out)
         .map_err(|error| error.context(format!("{what} could not be encoded")))
 }
 
 /// Takes one value; `what` names it in the error.
 pub fn take<T>(codec: &impl Codec<T>, what: &str, input: &mut Decoder) -> Result<T> {
     codec
-        .decode(input)
+        .decode_this_way(input)
         .map_err(|error| error.context(format!("{what} could not be decoded")))
 }
 

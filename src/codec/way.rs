@@ -6,7 +6,7 @@
 //! calls it on the deepest reference,
 //!
 //! ```text
-//! (&&&&&Way::<T>::NEW).codec()
+//! (&&&&&Way::<T>::NEW).codec_of_way()
 //! ```
 //!
 //! and the compiler takes the first rank that `T` allows:
@@ -57,7 +57,7 @@ pub mod via {
 #[cfg(feature = "serde")]
 pub trait ViaAmbiguous<T> {
     /// Can never be called.
-    fn codec(&self) -> Never
+    fn codec_of_way(&self) -> Never
     where
         T: Unambiguous;
 }
@@ -67,11 +67,11 @@ impl<T> ViaAmbiguous<T> for &&&&Way<T>
 where
     T: From<OwnedFd> + Into<OwnedFd> + serde::Serialize + serde::de::DeserializeOwned,
 {
-    fn codec(&self) -> Never
+    fn codec_of_way(&self) -> Never
     where
         T: Unambiguous,
     {
-        T::never()
+        T::never_travels()
     }
 }
 
@@ -84,13 +84,13 @@ where
 )]
 pub trait Unambiguous: Sized {
     /// Can never be called.
-    fn never() -> Never;
+    fn never_travels() -> Never;
 }
 
 /// The rank of descriptors.
 pub trait ViaDescriptor {
     /// Gives the codec of this rank.
-    fn codec(&self) -> Descriptor {
+    fn codec_of_way(&self) -> Descriptor {
         Descriptor
     }
 }
@@ -102,12 +102,12 @@ impl<T: From<OwnedFd> + Into<OwnedFd>> ViaDescriptor for &&&Way<T> {}
 pub struct Descriptor;
 
 impl<T: From<OwnedFd> + Into<OwnedFd>> Codec<T> for Descriptor {
-    fn encode(&self, value: T, out: &mut Encoder) -> Result<()> {
+    fn encode_this_way(&self, value: T, out: &mut Encoder) -> Result<()> {
         out.push_fd(value.into());
         Ok(())
     }
 
-    fn decode(&self, input: &mut Decoder) -> Result<T> {
+    fn decode_this_way(&self, input: &mut Decoder) -> Result<T> {
         input.take_fd().map(T::from)
     }
 }
@@ -115,7 +115,7 @@ impl<T: From<OwnedFd> + Into<OwnedFd>> Codec<T> for Descriptor {
 /// The rank of what this crate encodes itself.
 pub trait ViaHand {
     /// Gives the codec of this rank.
-    fn codec(&self) -> ByHand {
+    fn codec_of_way(&self) -> ByHand {
         ByHand
     }
 }
@@ -127,12 +127,12 @@ impl<T: Hand> ViaHand for &&Way<T> {}
 pub struct ByHand;
 
 impl<T: Hand> Codec<T> for ByHand {
-    fn encode(&self, value: T, out: &mut Encoder) -> Result<()> {
-        value.encode(out)
+    fn encode_this_way(&self, value: T, out: &mut Encoder) -> Result<()> {
+        value.encode_by_hand(out)
     }
 
-    fn decode(&self, input: &mut Decoder) -> Result<T> {
-        T::decode(input)
+    fn decode_this_way(&self, input: &mut Decoder) -> Result<T> {
+        T::decode_by_hand(input)
     }
 }
 
@@ -140,7 +140,7 @@ impl<T: Hand> Codec<T> for ByHand {
 #[cfg(feature = "serde")]
 pub trait ViaData {
     /// Gives the codec of this rank.
-    fn codec(&self) -> Data {
+    fn codec_of_way(&self) -> Data {
         Data
     }
 }
@@ -155,11 +155,11 @@ pub struct Data;
 
 #[cfg(feature = "serde")]
 impl<T: serde::Serialize + serde::de::DeserializeOwned> Codec<T> for Data {
-    fn encode(&self, value: T, out: &mut Encoder) -> Result<()> {
+    fn encode_this_way(&self, value: T, out: &mut Encoder) -> Result<()> {
         super::encode_serde(&value, out)
     }
 
-    fn decode(&self, input: &mut Decoder) -> Result<T> {
+    fn decode_this_way(&self, input: &mut Decoder) -> Result<T> {
         super::decode_serde(input)
     }
 }
@@ -167,17 +167,17 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> Codec<T> for Data {
 /// The rank of what cannot travel.
 pub trait ViaNothing<T> {
     /// Can never be called.
-    fn codec(&self) -> Never
+    fn codec_of_way(&self) -> Never
     where
         T: Travels;
 }
 
 impl<T> ViaNothing<T> for Way<T> {
-    fn codec(&self) -> Never
+    fn codec_of_way(&self) -> Never
     where
         T: Travels,
     {
-        T::never()
+        T::never_travels()
     }
 }
 
@@ -206,7 +206,7 @@ impl<T> ViaNothing<T> for Way<T> {
 )]
 pub trait Travels: Sized {
     /// Can never be called.
-    fn never() -> Never;
+    fn never_travels() -> Never;
 }
 
 /// Says why a `Box` is refused, by what is in it.
@@ -249,11 +249,11 @@ impl<T: ?Sized + TravelsShared> Travels for Rc<T> {
 pub enum Never {}
 
 impl<T> Codec<T> for Never {
-    fn encode(&self, _: T, _: &mut Encoder) -> Result<()> {
+    fn encode_this_way(&self, _: T, _: &mut Encoder) -> Result<()> {
         match *self {}
     }
 
-    fn decode(&self, _: &mut Decoder) -> Result<T> {
+    fn decode_this_way(&self, _: &mut Decoder) -> Result<T> {
         match *self {}
     }
 }
@@ -266,22 +266,25 @@ mod tests {
 
     macro_rules! codec {
         ($ty:ty) => {
-            (&&&&&Way::<$ty>::NEW).codec()
+            (&&&&&Way::<$ty>::NEW).codec_of_way()
         };
     }
 
     macro_rules! result {
         ($ty:ty) => {{
-            let ways = (&&Way::<$ty>::NEW).split();
-            ways.join((&&&&&ways.ok()).codec(), (&&&&&ways.err()).codec())
+            let ways = (&&Way::<$ty>::NEW).split_way();
+            ways.join(
+                (&&&&&ways.ok()).codec_of_way(),
+                (&&&&&ways.err()).codec_of_way(),
+            )
         }};
     }
 
     fn there_and_back<T>(codec: &impl Codec<T>, value: T) -> T {
         let mut out = Encoder::default();
-        codec.encode(value, &mut out).unwrap();
+        codec.encode_this_way(value, &mut out).unwrap();
         let mut input = Decoder::new(out.bytes, out.fds);
-        let value = codec.decode(&mut input).unwrap();
+        let value = codec.decode_this_way(&mut input).unwrap();
         input.finish().unwrap();
         value
     }
@@ -336,7 +339,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(there_and_back(&codec, File::open("/dev/null")).is_ok());
         let mut neither = Decoder::new(vec![2], Vec::new());
-        let error = Codec::<io::Result<File>>::decode(&codec, &mut neither).unwrap_err();
+        let error = Codec::<io::Result<File>>::decode_this_way(&codec, &mut neither).unwrap_err();
         assert!(error.is_invalid());
     }
 }

@@ -4,6 +4,7 @@
 //! a socket, with a token that is read from that socket.
 
 use std::{
+    env,
     ffi::CString,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
@@ -17,7 +18,7 @@ use crate::{
     phase, start,
     sys::{
         fail, fd, fork,
-        image::{self, Constructor},
+        image::{self, BeforeMain, Slot},
         pidfd,
         poll::{Deadline, Want, poll},
         spawn,
@@ -31,17 +32,15 @@ use crate::{
 /// Enters the hidden server mode: when the program was executed by itself to be a
 /// template, becomes one and does not return. In every other case, whatever the
 /// environment says, nothing happens.
-pub(super) fn serve_if_asked(slot: &'static Constructor) {
-    let Ok(name) = CString::new(start::VARIABLE) else {
-        return;
-    };
-    let Some(request) = image::variable(&name).and_then(Request::parse) else {
-        return;
+pub(super) fn serve_if_asked(before: BeforeMain, slot: &'static Slot) -> BeforeMain {
+    let said = env::var(start::VARIABLE).ok();
+    let Some(request) = said.as_deref().and_then(Request::parse) else {
+        return before;
     };
     fail::point("executed: before token");
-    let asked = match request.verify() {
+    let asked = match request.verify(&before) {
         Ok(Some(asked)) => asked,
-        _ if !request.is_of_parent() => return,
+        _ if !request.is_of_parent() => return before,
         // Its parent executed it for this, and something is in the way. The program
         // must not run a second time, or it would execute itself again, and so on.
         Err(error) => {
@@ -69,10 +68,13 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
         Ok(single) => single,
         Err(error) => refuse(&socket, &error),
     };
-    image::remove_variable(&single, &name);
+    if let Ok(name) = CString::new(start::VARIABLE) {
+        image::remove_variable(&single, &name);
+    }
     // The template is a copy of this process, so that the program can wait for this
     // process at once and has no child that it did not make.
     let cargo = Cargo {
+        before,
         slot,
         socket,
         owner,
@@ -84,11 +86,8 @@ pub(super) fn serve_if_asked(slot: &'static Constructor) {
     let cloned = clone_template(&single, cargo);
     fail::point("executed: after clone");
     match cloned {
-        (Ok(child), Some(socket)) => tell_born(socket.as_fd(), child),
-        (Err(error), Some(socket)) => {
-            refuse(&socket, &Error::os("clone of a template failed", error));
-        }
-        (_, None) => {}
+        (Ok(child), socket) => tell_born(socket.as_fd(), child),
+        (Err(error), socket) => refuse(&socket, &Error::os("clone of a template failed", error)),
     }
     fork::exit(0)
 }
@@ -149,15 +148,17 @@ impl Request {
     /// # Errors
     ///
     /// A program may be asking itself, but a system call failed.
-    fn verify(&self) -> Result<Option<Asked>> {
+    fn verify(&self, before: &BeforeMain) -> Result<Option<Asked>> {
         let failed = |error| Error::os("taking a template's socket and token failed", error);
         if image::is_privileged() {
             return Ok(None);
         }
-        let Some((socket, peer)) = spawn::inherited_socket(self.number).map_err(failed)? else {
+        let inherited = spawn::inherited_socket(before, self.number).map_err(failed)?;
+        let Some(socket) = inherited else {
             return Ok(None);
         };
-        let mut frame = match link::receive(socket, false) {
+        let peer = socket.peer();
+        let mut frame = match link::receive(socket.as_fd(), false) {
             Ok(frame) => frame,
             Err(trouble @ (Trouble::Os(..) | Trouble::NoRoom { .. })) => {
                 return Err(trouble.into_error("reading a template's token"));
@@ -174,7 +175,7 @@ impl Request {
         Ok(Some(Asked {
             // Before 0 to 2 are filled, it may have got one of those numbers.
             owner: fd::above_standard(owner).map_err(failed)?,
-            socket: spawn::take_inherited(socket).map_err(failed)?,
+            socket: socket.take().map_err(failed)?,
             owner_pid: peer,
             depth: depth.map_or(0, u32::from_le_bytes),
         }))

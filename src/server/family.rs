@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{children::Children, stock::Stock};
+use super::{backlog::Backlog, children::Children};
 use crate::{
     sys::{
         fail, pidfd,
@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct Family {
     signals: ChildSignals,
     pub(super) children: Children,
-    pub(super) stock: Stock,
+    pub(super) backlog: Backlog,
 }
 
 impl Family {
@@ -27,7 +27,7 @@ impl Family {
         Ok(Self {
             signals: ChildSignals::new()?,
             children: Children::default(),
-            stock: Stock::default(),
+            backlog: Backlog::default(),
         })
     }
 
@@ -60,7 +60,7 @@ impl Family {
         let before = self.children.len();
         let found = look(&mut self.children);
         if self.children.len() < before {
-            self.stock.child_ended();
+            self.backlog.child_ended();
         }
         found
     }
@@ -68,7 +68,7 @@ impl Family {
     /// Forgets these children: nobody asks about them any more.
     pub(super) fn forget(&mut self, ids: impl Iterator<Item = u64>) {
         for id in ids {
-            self.stock.take(id);
+            self.backlog.take(id);
             self.children.forget(id);
         }
     }
@@ -76,14 +76,14 @@ impl Family {
     /// Drops what the previous owner asked for: a new owner asks for what it wants
     /// itself.
     pub(super) fn disown(&mut self) {
-        self.stock = Stock::default();
+        self.backlog = Backlog::default();
         self.children.disown();
     }
 
     /// Kills children that nobody wants.
     pub(super) fn discard(&mut self, ids: impl Iterator<Item = u64>) {
         for id in ids {
-            self.stock.take(id);
+            self.backlog.take(id);
             if let Some(pid) = self.children.discard(id) {
                 let _ = signal::kill_child(pid, libc::SIGKILL);
             }

@@ -40,23 +40,23 @@ impl Host {
     /// Forks this spare now, because somebody waits for it.
     pub(super) fn hurry(mut self, number: u64) -> Self {
         let family = self.family.as_mut();
-        match family.and_then(|family| family.stock.take(number)) {
+        match family.and_then(|family| family.backlog.take(number)) {
             Some(end) => self.fork_child(number, end, false),
             None => self,
         }
     }
 
     /// Forks the next spare.
-    pub(super) fn restock(mut self) -> Self {
+    pub(super) fn fork_spare(mut self) -> Self {
         let family = self.family.as_mut();
-        match family.and_then(|family| family.stock.next()) {
+        match family.and_then(|family| family.backlog.next()) {
             Some((number, end)) => self.fork_child(number, end, true),
             None => self,
         }
     }
 
     /// Forks, with the hooks around it. When there is no child, says so on its end. The
-    /// end of a spare goes back into stock instead, since nobody waits for it yet.
+    /// end of a spare goes back into the backlog instead, since nobody waits for it yet.
     fn fork_child(mut self, number: u64, end: OwnedFd, is_spare: bool) -> Self {
         let forked = self.prepare(&end).and_then(|()| {
             fail::point("template: before fork");
@@ -82,7 +82,7 @@ impl Host {
             && is_spare
             && let Some(family) = &mut self.family
         {
-            family.stock.put_back(number, end);
+            family.backlog.put_back(number, end);
         }
         self
     }
@@ -95,7 +95,7 @@ impl Host {
         if let Some(end) = self.asked(frame)
             && let Some(family) = &mut self.family
         {
-            family.stock.add(number, end);
+            family.backlog.add(number, end);
         }
     }
 
@@ -120,7 +120,7 @@ impl Host {
         };
         match family {
             Ok(family) => {
-                family.stock.wait();
+                family.backlog.wait();
                 Some(end)
             }
             Err(error) => {

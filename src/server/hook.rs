@@ -3,10 +3,7 @@
 //! The Rust runtime is not up: 0–2 may be closed, SIGPIPE is at its default,
 //! and with musl there are no arguments. Nothing here may panic.
 
-use std::{
-    ffi::{c_char, c_int},
-    os::fd::AsRawFd,
-};
+use std::os::fd::AsRawFd;
 
 use super::root::{Cargo, check_threads, clone_template};
 use crate::{
@@ -14,8 +11,8 @@ use crate::{
     registry::EARLY,
     start,
     sys::{
-        executable, fd, fork,
-        image::{self, Constructor},
+        fd, fork,
+        image::{self, BeforeMain, Slot},
         ours::Ours,
         pidfd, socket,
     },
@@ -25,36 +22,35 @@ use crate::{
 /// because a template must call the constructors that stand after the slot, and so must
 /// know where it is. (Miri calls it without arguments, and has no processes.)
 #[used]
-#[cfg_attr(
-    not(miri),
-    expect(unsafe_code, reason = "the loader calls what stands in this section"),
-    unsafe(link_section = ".init_array")
-)]
-static SLOT: Constructor = hook;
+#[expect(unsafe_code, reason = "the loader calls what stands in this section")]
+#[cfg_attr(not(miri), unsafe(link_section = ".init_array"))]
+// SAFETY: it stands there. (Miri has nothing that looks at it.)
+static SLOT: Slot = unsafe { Slot::new::<Hook>() };
 
-extern "C" fn hook(argc: c_int, argv: *const *const c_char, _: *const *const c_char) {
-    phase::enter(Phase::Running);
-    // In a shared object inside another program nothing is ever started.
-    if !executable::is_in_executable(&SLOT) {
-        return;
-    }
-    start::mark_hooked();
-    image::remember_arguments(argc, argv);
-    // This is a template of another version of this crate, whose slot stands before
-    // this one.
-    if image::is_template() {
-        return;
-    }
-    #[cfg(feature = "exec")]
-    super::asked::serve_if_asked(&SLOT);
-    if !EARLY.is_empty() {
-        start_early();
+struct Hook;
+
+impl image::Hook for Hook {
+    fn run(before: Option<BeforeMain>) {
+        phase::enter(Phase::Running);
+        // In a shared object inside another program nothing is ever started.
+        let Some(before) = before else { return };
+        start::mark_hooked();
+        // This is a template of another version of this crate, whose slot stands before
+        // this one.
+        if image::is_template() {
+            return;
+        }
+        #[cfg(feature = "exec")]
+        let before = super::asked::serve_if_asked(before, &SLOT);
+        if !EARLY.is_empty() {
+            start_early(before);
+        }
     }
 }
 
 /// Forks the early template. If that fails, the program goes on without one: the first
 /// spawn says why, or executes a template.
-fn start_early() {
+fn start_early(before: BeforeMain) {
     let single = match check_threads() {
         Ok(single) => single,
         Err(error) => return start::leave_refusal(error),
@@ -68,6 +64,7 @@ fn start_early() {
         return;
     };
     let cargo = Cargo {
+        before,
         slot: &SLOT,
         socket: far,
         owner: own,

@@ -112,7 +112,7 @@ impl Host {
         own.extend(self.owner.iter().map(AsRawFd::as_raw_fd));
         if let Some(family) = &self.family {
             own.push(family.signals().as_raw_fd());
-            own.extend(family.stock.ends());
+            own.extend(family.backlog.ends());
         }
         own
     }

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::{
     forking::refusal,
     host::{Host, fail_on, hello, stay_with},
+    keeper,
 };
 use crate::{
     error::Result,
@@ -99,6 +100,6 @@ impl Launch {
     fn prepare(&self, end: &OwnedFd, launcher: i32) -> Result<()> {
         stay_with(launcher)?;
         hello(end.as_fd(), fork::own_pid())?;
-        self.settings.apply()
+        self.settings.apply(keeper::enter)
     }
 }

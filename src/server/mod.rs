@@ -3,21 +3,23 @@
 //! Before `main`, `hook` decides what this process is, and `asked` whether it was
 //! executed to be a template; `root` makes it one. `host` is what a process is and says
 //! of itself, `serve` the loop of one that has not been told what to run. `forking`
-//! makes other processes from it, when it is asked or when `stock` says so, and
+//! makes other processes from it, when it is asked or when `backlog` says so, and
 //! `launch` starts other programs. `family` keeps its children, by the rules in
 //! `children`.
 //!
-//! `preload` runs a preload in a process, `worker` an entry with its `settings`; `job`
-//! is what either is given, `streams` are the streams that are lent with it, `output`
-//! writes out what it leaves in buffers. `hooks` runs what the program registered
-//! around forks and entries. `perform` is the boundary to all user code, and `panics`
-//! records its panics.
+//! `preload` runs a preload in a process, `worker` an entry with its `settings`;
+//! `keeper` is what stays around a worker in a PID namespace. `job` is what a preload or
+//! an entry is given, `streams` are the streams that are lent with it, `output` writes
+//! out what it leaves in buffers. `hooks` runs what the program registered around forks
+//! and entries. `perform` is the boundary to all user code, and `panics` records its
+//! panics.
 //!
 //! The only user code that runs in a template is preloads and the hooks around forks.
 //! Every signal is blocked in it for life, and it has one thread.
 
 #[cfg(feature = "exec")]
 mod asked;
+mod backlog;
 mod children;
 mod family;
 mod forking;
@@ -25,6 +27,7 @@ mod hook;
 mod hooks;
 mod host;
 mod job;
+mod keeper;
 mod launch;
 mod output;
 mod panics;
@@ -32,7 +35,6 @@ mod perform;
 mod preload;
 mod root;
 mod serve;
-mod stock;
 mod streams;
 mod worker;
 

@@ -63,12 +63,11 @@ fn send_last() {
     let Some(text) = LAST.take().map(|(message, place)| text(&message, &place)) else {
         return;
     };
-    let Some(socket) = ours::main_socket() else {
-        return;
-    };
-    let head = Head::new(Kind::Failed, 0);
-    // Best effort: the death by SIGABRT is seen anyway.
-    let _ = link::send(socket, head, &[&failure::encode(&error(text))], &[], false);
+    ours::with_main_socket(|socket| {
+        let head = Head::new(Kind::Failed, 0);
+        // Best effort: the death by SIGABRT is seen anyway.
+        let _ = link::send(socket, head, &[&failure::encode(&error(text))], &[], false);
+    });
 }
 
 /// Runs this hook's code, so that a panic in it is reported as the hook's.

@@ -35,7 +35,7 @@ pub(super) fn perform<T>(code: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Ends this process if user code has closed its socket: nobody hears it any more, and
 /// the number may be that of a file of that code.
 pub(super) fn end_unheard() {
-    if ours::main_socket().is_none() {
+    if ours::with_main_socket(|_| ()).is_none() {
         fork::exit(1);
     }
 }

@@ -2,8 +2,8 @@
 //! yet, and of the program itself.
 
 use std::{
+    io,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-    sync::{Mutex, PoisonError},
 };
 
 use super::{host::Host, panics, perform::end_unheard};
@@ -12,7 +12,7 @@ use crate::{
     phase::{self, Phase},
     sys::{
         fail, fd, fork,
-        image::{self, Constructor},
+        image::{self, BeforeMain, Slot},
         ours, signal,
         single::{Single, Threads},
         stale,
@@ -21,8 +21,9 @@ use crate::{
 
 /// What the template, a copy of this process, takes with it.
 pub(super) struct Cargo {
+    pub(super) before: BeforeMain,
     /// Our place in the init array.
-    pub(super) slot: &'static Constructor,
+    pub(super) slot: &'static Slot,
     pub(super) socket: OwnedFd,
     /// Its owner's pidfd.
     pub(super) owner: OwnedFd,
@@ -33,8 +34,6 @@ pub(super) struct Cargo {
     /// template's.
     pub(super) left: Option<RawFd>,
 }
-
-static CARGO: Mutex<Option<Cargo>> = Mutex::new(None);
 
 /// Checks that there is one thread. A constructor before ours may have started others,
 /// and what they hold and do would be half-copied.
@@ -51,31 +50,18 @@ pub(super) fn check_threads() -> Result<Single, Error> {
 
 /// Forks a template that serves on this socket for this owner. Gives its id, and gives
 /// the socket back, because the template has its own copy.
-pub(super) fn clone_template(
-    single: &Single,
-    cargo: Cargo,
-) -> (std::io::Result<i32>, Option<OwnedFd>) {
+pub(super) fn clone_template(single: &Single, cargo: Cargo) -> (io::Result<i32>, OwnedFd) {
     // What constructors left in C's buffers would be written by every fork.
     fork::flush_c();
-    exchange_cargo(Some(cargo));
-    let result = fork::clone_silent(single, template);
-    let cargo = exchange_cargo(None);
-    (result, cargo.map(|cargo| cargo.socket))
-}
-
-fn exchange_cargo(cargo: Option<Cargo>) -> Option<Cargo> {
-    let mut held = CARGO.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut held, cargo)
+    let (result, cargo) = fork::clone_silent(single, cargo, template);
+    (result, cargo.socket)
 }
 
 /// Lives as a template at the root.
-fn template(single: Single) -> ! {
+fn template(single: Single, cargo: Cargo) -> ! {
     fail::set_role("template");
     signal::block_all();
     image::mark_template();
-    let Some(cargo) = exchange_cargo(None) else {
-        fork::exit(1);
-    };
     let (socket, owner) = (cargo.socket, cargo.owner);
     signal::reset_dispositions();
     let own = [socket.as_raw_fd(), owner.as_raw_fd()];
@@ -94,7 +80,7 @@ fn template(single: Single) -> ! {
     // This process serves, and not a copy that a constructor forks.
     ours::set_main_socket(socket.as_fd());
     phase::enter(Phase::Constructing);
-    image::run_constructors_after(single, cargo.slot);
+    image::run_constructors_after(single, cargo.before, cargo.slot);
     fork::end_copy(0);
     end_unheard();
     // The constructors may have changed what a worker must find as a fresh `main` does.

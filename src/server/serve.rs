@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{family::Family, host::Host, preload, stock::Stock, worker};
+use super::{backlog::Backlog, family::Family, host::Host, preload, worker};
 use crate::{
     error::{Error, Result},
     parcel::Decoder,
@@ -25,7 +25,7 @@ impl Host {
         self.hello();
         loop {
             let Some(frame) = self.next() else {
-                self = self.restock();
+                self = self.fork_spare();
                 continue;
             };
             match frame.kind {
@@ -69,7 +69,7 @@ impl Host {
             }
             let waits_only_here = self.family.is_none() && self.owner.is_none();
             if !waits_only_here && !self.wait() {
-                if self.stock_due().passed() {
+                if self.backlog_due().passed() {
                     return None;
                 }
                 continue;
@@ -109,7 +109,7 @@ impl Host {
         let (mut signals, mut room, mut wake) = (Want::Nothing, Want::Nothing, Deadline::NEVER);
         if let Some(family) = &self.family {
             signals = Want::Read(family.signals());
-            wake = family.children.wake().or(family.stock.due());
+            wake = family.children.wake().or(family.backlog.due());
             if family.children.has_reports() {
                 room = Want::Write(self.socket.as_fd());
             }
@@ -129,9 +129,9 @@ impl Host {
         frame
     }
 
-    fn stock_due(&self) -> Deadline {
+    fn backlog_due(&self) -> Deadline {
         let family = self.family.as_ref();
-        family.map_or(Deadline::NEVER, |family| family.stock.due())
+        family.map_or(Deadline::NEVER, |family| family.backlog.due())
     }
 
     /// Lets go of the owner, because another one will speak. Until then this process
@@ -156,7 +156,7 @@ impl Host {
     fn close(&mut self) {
         self.closing = true;
         if let Some(family) = &mut self.family {
-            family.stock = Stock::default();
+            family.backlog = Backlog::default();
         }
     }
 

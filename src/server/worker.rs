@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use super::{
     hooks,
     host::Host,
-    job, output,
+    job, keeper, output,
     perform::{PANICKED, end_unheard, perform},
     streams,
 };
@@ -58,7 +58,7 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
 /// Applies the settings and runs the hooks, and then says so if somebody waits for it.
 fn prepare(host: &mut Host, tell: bool) -> Result<()> {
     let settings = std::mem::take(&mut host.settings).sorted();
-    settings.apply()?;
+    settings.apply(keeper::enter)?;
     hooks::run(When::Worker)?;
     settings.apply_last()?;
     if tell && host.say(Kind::Ready).is_err() {

@@ -5,8 +5,12 @@ use std::{fmt, io};
 #[cfg(feature = "confine")]
 use super::confine;
 use super::{
-    Setting, Settings, What, detached, identity, limits, namespaces, place, setting::quoted, stdio,
-    surroundings, variables, what::table,
+    Setting, Settings, What, detached, identity, limits,
+    namespaces::{self, EnterPid},
+    place,
+    setting::quoted,
+    stdio, surroundings, variables,
+    what::table,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -52,7 +56,7 @@ table!(functions);
 impl Settings {
     /// Applies the settings that come before the hooks, in their order. Allocates
     /// nothing for plain ones, unless one fails.
-    pub(crate) fn apply(&self) -> Result<()> {
+    pub(crate) fn apply(&self, enter_pid: EnterPid) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
@@ -62,6 +66,8 @@ impl Settings {
         for setting in self.iter().filter(|it| it.what < What::Confine) {
             setting.apply(self)?;
             if setting.what == What::Namespaces {
+                let entered = namespaces::enter_pid(self, parent, enter_pid);
+                entered.map_err(|error| setting.failure(&error))?;
                 // This may now be another process, which is inside and has another
                 // parent.
                 parent = fork::parent();
@@ -180,10 +186,10 @@ mod tests {
         let mut settings = Settings::default();
         settings.add(Setting::new(What::Nice));
         settings.add(Setting::new(What::Umask));
-        let error = settings.clone().sorted().apply().unwrap_err();
+        let error = settings.clone().sorted().apply(|_, _| Ok(())).unwrap_err();
         assert!(error.to_string().starts_with("`nice` failed"), "{error}");
         settings.remove(What::Nice);
-        let error = settings.apply().unwrap_err();
+        let error = settings.apply(|_, _| Ok(())).unwrap_err();
         assert!(error.to_string().starts_with("`umask` failed"), "{error}");
         assert!(settings.apply_last().is_ok());
         settings.put(Setting::new(What::Confine));

@@ -6,7 +6,7 @@ use super::{
     Setting, Settings, What,
     user_map::{Own, UserMap},
 };
-use crate::sys::{fork, keeper, namespace};
+use crate::sys::namespace;
 
 /// Which namespaces of a worker are its own, for
 /// [`Process::namespaces`](crate::Process::namespaces). The others are those of
@@ -229,8 +229,7 @@ impl Settings {
     }
 }
 
-/// Enters the namespaces. With a PID namespace this returns in another process, which
-/// is inside.
+/// Enters the namespaces, except for a PID namespace.
 pub(super) fn enter(_: &Setting, all: &Settings) -> io::Result<()> {
     let new = Namespaces::of(all)?;
     let own_proc = new.has(libc::CLONE_NEWPID) && new.has(libc::CLONE_NEWNS);
@@ -238,7 +237,6 @@ pub(super) fn enter(_: &Setting, all: &Settings) -> io::Result<()> {
         let text = "`proc` needs `mount` and `pid`, too";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let template = fork::parent();
     if let Some(map) = &new.user {
         namespace::enter_user(&map.maps())?;
     }
@@ -246,14 +244,25 @@ pub(super) fn enter(_: &Setting, all: &Settings) -> io::Result<()> {
     if new.has(libc::CLONE_NEWNS) {
         namespace::make_mounts_private()?;
     }
-    if let Some((monotonic, boottime)) = new.time {
-        namespace::enter_time(monotonic, boottime)?;
-    }
+    let time = new.time;
+    time.map_or(Ok(()), |(monotonic, boottime)| {
+        namespace::enter_time(monotonic, boottime)
+    })
+}
+
+/// Enters a PID namespace, if there is to be one. `template` is this process's parent.
+/// This returns in another process, which is inside.
+pub(super) fn enter_pid(all: &Settings, template: i32, enter: EnterPid) -> io::Result<()> {
+    let new = Namespaces::of(all)?;
     if new.has(libc::CLONE_NEWPID) {
-        keeper::enter(template, all.is_detached())?;
+        enter(template, all.is_detached())?;
     }
     new.proc.map_or(Ok(()), |at| namespace::mount_proc(&at))
 }
+
+/// Enters a new PID namespace, given the parent of this process and whether it outlives
+/// that. The process that returns is inside.
+pub(crate) type EnterPid = fn(i32, bool) -> io::Result<()>;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Setting, Settings, What, setting::quoted};
-use crate::sys::environment;
+use crate::sys::{environment, single::Single};
 
 /// The number of a change of the environment. Names follow, each with its value behind
 /// it.
@@ -118,12 +118,14 @@ fn pairs(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 pub(super) fn change(setting: &Setting, _: &Settings) -> io::Result<()> {
-    let texts = &setting.texts;
+    let (texts, single) = (&setting.texts, Single::check()?);
     match setting.numbers[..] {
-        [CLEAR] => environment::clear(),
-        [REMOVE] => texts.iter().try_for_each(|key| environment::remove(key)),
+        [CLEAR] => environment::clear(&single),
+        [REMOVE] => texts
+            .iter()
+            .try_for_each(|key| environment::remove(&single, key)),
         [SET] => texts.chunks(2).try_for_each(|pair| match pair {
-            [key, value] => environment::set(key, value),
+            [key, value] => environment::set(&single, key, value),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }),
         _ => Err(io::ErrorKind::InvalidData.into()),
@@ -137,10 +139,11 @@ pub(super) fn show_names(setting: &Setting) -> io::Result<String> {
 }
 
 pub(super) fn replace(setting: &Setting, _: &Settings) -> io::Result<()> {
-    environment::clear()?;
+    let single = Single::check()?;
+    environment::clear(&single)?;
     for (key, value) in setting.texts.iter().flat_map(|block| pairs(block)) {
         // What the program itself could not set is no variable.
-        let _ = environment::set(key, value);
+        let _ = environment::set(&single, key, value);
     }
     Ok(())
 }
@@ -170,6 +173,20 @@ mod tests {
         texts
             .iter()
             .fold(setting, |setting, text| setting.text(*text))
+    }
+
+    #[test]
+    fn nothing_is_changed_beside_another_thread() {
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || wait.recv());
+        let none = Settings::default();
+        let key = "ZYGOTE_NO_SUCH_VARIABLE";
+        let error = change(&set(SET, &[key, "1"]), &none).unwrap_err();
+        assert!(error.to_string().contains("one thread"), "{error}");
+        assert!(change(&set(REMOVE, &[key]), &none).is_err());
+        assert!(std::env::var_os(key).is_none());
+        drop(end);
+        assert!(other.join().unwrap().is_err());
     }
 
     #[test]

@@ -67,11 +67,16 @@ extern "C" fn on_trap(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut 
     let all = &mut context.regs;
     let (read, result) = REGISTERS;
     let call = read.map(|register| all[register.cast_unsigned() as usize] as _);
-    all[result.cast_unsigned() as usize] = answer(call) as _;
+    // SAFETY: the kernel has trapped a call with these arguments.
+    all[result.cast_unsigned() as usize] = unsafe { answer(call) } as _;
 }
 
 /// Gives what the kernel would give: 0, or the errno as a negative number.
-fn answer([number, fd, path, third, _, fifth]: [usize; 6]) -> libc::c_long {
+///
+/// # Safety
+///
+/// These must be the number and the arguments of a call that was trapped.
+unsafe fn answer([number, fd, path, third, _, fifth]: [usize; 6]) -> libc::c_long {
     let fault = libc::c_long::from(-libc::EFAULT);
     let path = ptr::with_exposed_provenance::<u8>(path);
     if path.is_null() {

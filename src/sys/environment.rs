@@ -1,5 +1,4 @@
-//! What surrounds a process: variables, directory, signals. Works in a process with one
-//! thread.
+//! What surrounds a process: variables, directory, signals.
 
 use std::{
     ffi::{CStr, CString, c_char},
@@ -17,25 +16,26 @@ fn string(bytes: &[u8]) -> io::Result<CString> {
 }
 
 /// Calls `setenv(3)`. A name that is empty or has a `=` is refused.
-pub(crate) fn set(key: &[u8], value: &[u8]) -> io::Result<()> {
+pub(crate) fn set(_: &Single, key: &[u8], value: &[u8]) -> io::Result<()> {
     let (key, value) = (string(key)?, string(value)?);
-    // SAFETY: both are strings that end in NUL, which setenv copies; there is
-    // only this thread.
+    // SAFETY: both are strings that end in NUL, which setenv copies; no other
+    // thread reads or writes the environment.
     check(unsafe { libc::setenv(key.as_ptr(), value.as_ptr(), 1) })?;
     Ok(())
 }
 
 /// Calls `unsetenv(3)`.
-pub(crate) fn remove(key: &[u8]) -> io::Result<()> {
+pub(crate) fn remove(_: &Single, key: &[u8]) -> io::Result<()> {
     let key = string(key)?;
-    // SAFETY: a string that ends in NUL; there is only this thread.
+    // SAFETY: a string that ends in NUL; no other thread reads or writes the
+    // environment.
     check(unsafe { libc::unsetenv(key.as_ptr()) })?;
     Ok(())
 }
 
 /// Calls `clearenv(3)`.
-pub(crate) fn clear() -> io::Result<()> {
-    // SAFETY: there is only this thread.
+pub(crate) fn clear(_: &Single) -> io::Result<()> {
+    // SAFETY: no other thread reads or writes the environment.
     check(unsafe { libc::clearenv() })?;
     Ok(())
 }
@@ -54,10 +54,17 @@ pub(crate) fn with<T>(_: &Single, variables: &[u8], act: impl FnOnce() -> T) -> 
     // SAFETY: the C library has this pointer, and only this thread reads it.
     let current = unsafe { &environ };
     // The list ends in null and lives, as its strings do, until it is put back.
-    let own = current.swap(list.as_mut_ptr(), Ordering::Relaxed);
-    let result = act();
-    current.store(own, Ordering::Relaxed);
-    result
+    let _own = PutBack(current, current.swap(list.as_mut_ptr(), Ordering::Relaxed));
+    act()
+}
+
+/// The process's own variables, which are in place again when this is dropped.
+struct PutBack(&'static AtomicPtr<*const c_char>, *mut *const c_char);
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        self.0.store(self.1, Ordering::Relaxed);
+    }
 }
 
 unsafe extern "C" {

@@ -86,7 +86,10 @@ impl Program {
         }
         let mut is_denied = false;
         let mut path = [0; libc::PATH_MAX as usize];
-        for place in search_path().to_bytes().split(|byte| *byte == b':') {
+        // SAFETY: it is used up to the exec, before which this thread changes no
+        // variable.
+        let places = unsafe { search_path() };
+        for place in places.to_bytes().split(|byte| *byte == b':') {
             // An empty place means the directory that this process is in.
             let slash: &[u8] = if place.is_empty() { b"" } else { b"/" };
             let Some(path) = join(&mut path, [place, slash, name]) else {
@@ -119,10 +122,15 @@ impl Program {
 /// The longest name that a file may have, with its NUL.
 const NAME_MAX: usize = 256;
 
-/// Gives `PATH`, or what the C library takes when there is none.
-fn search_path() -> &'static CStr {
-    // SAFETY: the name ends in NUL. Nobody changes the environment of a process
-    // that is about to become another program.
+/// Gives `PATH`, or what the C library takes when there is none. It is not a copy,
+/// because nothing may be allocated here.
+///
+/// # Safety
+///
+/// It must not be used any more when this thread changes a variable.
+unsafe fn search_path<'a>() -> &'a CStr {
+    // SAFETY: the name ends in NUL. Code that changes a variable has to answer for
+    // the threads that read any, as `std::env::set_var` says.
     let path = unsafe { libc::getenv(c"PATH".as_ptr()) };
     if path.is_null() {
         return match cfg!(target_env = "musl") {
@@ -130,7 +138,7 @@ fn search_path() -> &'static CStr {
             false => c"/bin:/usr/bin",
         };
     }
-    // SAFETY: what `getenv` gives ends in NUL and lives as long as the environment.
+    // SAFETY: what `getenv` gives ends in NUL; the caller answers for its life.
     unsafe { CStr::from_ptr(path) }
 }
 
@@ -156,7 +164,7 @@ fn copy_above(fd: RawFd, above: RawFd) -> io::Result<OwnedFd> {
 struct Socket(Option<(RawFd, OwnedFd)>);
 
 fn place_beside_socket(fds: &[(RawFd, OwnedFd)]) -> io::Result<Socket> {
-    let number = ours::main_socket().map(|socket| socket.as_raw_fd());
+    let number = ours::with_main_socket(|socket| socket.as_raw_fd());
     let is_taken = |number: &RawFd| fds.iter().any(|(other, _)| other == number);
     let saved = match number.filter(is_taken) {
         Some(number) => {
@@ -167,8 +175,8 @@ fn place_beside_socket(fds: &[(RawFd, OwnedFd)]) -> io::Result<Socket> {
     };
     let socket = Socket(saved);
     let placed = fds.iter().try_for_each(|(number, fd)| {
-        // SAFETY: this process becomes the program. If that fails, it says so on its
-        // socket, which was saved, and ends without a drop.
+        // SAFETY: this process becomes the program, or puts its socket back to say why
+        // not. Another owner of the number goes on owning it: it names another file.
         unsafe { fd::put_at(*number, fd) }
     });
     match placed {

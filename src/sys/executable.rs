@@ -20,10 +20,9 @@ pub(crate) const FILE: &str = "/proc/self/exe";
 
 /// Tells whether `object` is part of the main executable and not of a shared object.
 pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
-    let Some(first) = first_object() else {
+    let Some((address, headers)) = first_object() else {
         return false;
     };
-    let headers = program_headers(&first);
     // `dlmopen` makes its own list, which begins with what it has loaded. (musl has no
     // `dlmopen`, and its loader leaves its own headers there when it is called by
     // hand.)
@@ -36,15 +35,15 @@ pub(crate) fn is_in_executable<T>(object: &'static T) -> bool {
     let place = ptr::from_ref(object).addr();
     #[expect(clippy::cast_possible_truncation, reason = "addresses, on 64 bits")]
     let covers = |header: &libc::Elf64_Phdr| {
-        let start = (first.dlpi_addr + header.p_vaddr) as usize;
+        let start = (address + header.p_vaddr) as usize;
         header.p_type == libc::PT_LOAD && (start..start + header.p_memsz as usize).contains(&place)
     };
     headers.iter().any(covers)
 }
 
-/// Gives the first object of the loader's list: the executable, or else what `dlmopen`
-/// has loaded together with this code.
-fn first_object() -> Option<libc::dl_phdr_info> {
+/// Gives the first object of the loader's list, its address and its program headers: the
+/// executable, or else what `dlmopen` has loaded together with this code.
+fn first_object() -> Option<(u64, &'static [libc::Elf64_Phdr])> {
     extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
         // SAFETY: `found` is the option that `first_object` passed.
         let found = unsafe { &mut *found.cast::<Option<libc::dl_phdr_info>>() };
@@ -55,14 +54,11 @@ fn first_object() -> Option<libc::dl_phdr_info> {
     let mut found: Option<libc::dl_phdr_info> = None;
     // SAFETY: the callback gets the pointer to `found`, which outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut found).cast()) };
-    found.filter(|found| !found.dlpi_phdr.is_null())
-}
-
-fn program_headers(object: &libc::dl_phdr_info) -> &'static [libc::Elf64_Phdr] {
-    // SAFETY: `first_object` gave this: the loader says where the headers are and how
-    // many. They stay as long as this code: it lies in that object, or in one which
-    // that object keeps loaded.
-    unsafe { slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) }
+    let object = found.filter(|found| !found.dlpi_phdr.is_null())?;
+    // SAFETY: the loader says where the headers are and how many. They stay as long as
+    // this code: it lies in that object, or in one which that object keeps loaded.
+    let headers = unsafe { slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+    Some((object.dlpi_addr, headers))
 }
 
 /// Tells whether executing [`FILE`] with the program's arguments starts this program
@@ -87,7 +83,7 @@ pub(crate) fn starts_this_program() -> io::Result<bool> {
 /// say where each part of the file is, and how long: no two programs share them.
 #[cfg(feature = "exec")]
 fn has_own_headers() -> io::Result<bool> {
-    let own = first_object().map_or(&[][..], |first| program_headers(&first));
+    let own = first_object().map_or(&[][..], |(_, headers)| headers);
     // SAFETY: the headers are plain numbers without gaps, and are only read.
     let own = unsafe { slice::from_raw_parts(own.as_ptr().cast::<u8>(), size_of_val(own)) };
     let file = File::open(FILE)?;

@@ -90,8 +90,7 @@ mod off {
 #[cfg(feature = "failpoints")]
 mod on {
     use std::{
-        ffi::CStr,
-        fs,
+        env, fs,
         io::{self, Write},
         os::fd::AsRawFd,
         path::PathBuf,
@@ -181,14 +180,14 @@ mod on {
 
     fn notes() -> Option<&'static PathBuf> {
         static NOTES: OnceLock<Option<PathBuf>> = OnceLock::new();
-        let file = || variable(c"ZYGOTE_FAIL_STEPS").map(PathBuf::from);
+        let file = || variable("ZYGOTE_FAIL_STEPS").map(PathBuf::from);
         NOTES.get_or_init(file).as_ref()
     }
 
     /// Gives an environment variable, also before `main`; `None` if the program has
     /// more privileges than the user who set it.
-    fn variable(name: &CStr) -> Option<&'static str> {
-        (!image::is_privileged()).then(|| image::variable(name))?
+    fn variable(name: &str) -> Option<String> {
+        (!image::is_privileged()).then(|| env::var(name).ok())?
     }
 
     /// Does what is due, if anything is, and gives the errno to fail with.
@@ -230,13 +229,12 @@ mod on {
 
     /// Closes this process's socket, as the other end sees it; the number stays taken.
     fn close_socket() {
-        if let Some(own) = ours::main_socket()
-            && let Ok((near, _)) = socket::pair()
-        {
-            // SAFETY: the number belongs to the process's socket for as long
-            // as the process lives, and still does: only what it names changes.
-            unsafe { libc::dup2(near.as_raw_fd(), own.as_raw_fd()) };
-        }
+        let Ok((near, _)) = socket::pair() else {
+            return;
+        };
+        // SAFETY: the number belongs to the process's socket for as long
+        // as the process lives, and still does: only what it names changes.
+        ours::with_main_socket(|own| unsafe { libc::dup2(near.as_raw_fd(), own.as_raw_fd()) });
     }
 
     /// Tells what is to go wrong in this process, if anything. Works before `main`,
@@ -244,8 +242,8 @@ mod on {
     fn plan() -> Option<&'static Plan> {
         static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
         PLAN.get_or_init(|| {
-            let mut plan = parse(variable(c"ZYGOTE_FAIL")?)?;
-            plan.done = variable(c"ZYGOTE_FAIL_DONE").map(PathBuf::from);
+            let mut plan = parse(&variable("ZYGOTE_FAIL")?)?;
+            plan.done = variable("ZYGOTE_FAIL_DONE").map(PathBuf::from);
             Some(plan)
         })
         .as_ref()

@@ -3,8 +3,9 @@
 use std::{
     ffi::CStr,
     fs::File,
-    io,
+    io, mem,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use nix::{
@@ -12,7 +13,7 @@ use nix::{
     sys::resource::{RLIM_INFINITY, Resource, getrlimit},
 };
 
-use super::check;
+use super::{check, fork, single::Single};
 
 /// Closes every descriptor above 2 whose number is not in `keep`.
 ///
@@ -26,18 +27,23 @@ pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
     for &fd in keep.iter().filter(|fd| **fd > 2) {
         let fd = fd.cast_unsigned();
         if fd > first {
-            close_from_to(first, fd - 1);
+            // SAFETY: these are not in `keep`, so the caller answers for them.
+            unsafe { close_from_to(first, fd - 1) };
         }
         first = first.max(fd + 1);
     }
-    close_from_to(first, libc::c_uint::MAX);
+    // SAFETY: as above.
+    unsafe { close_from_to(first, libc::c_uint::MAX) };
 }
 
 /// Calls `close_range(first, last, 0)`, or closes one by one if the kernel lacks the
 /// call (before 5.9) or a filter denies it.
-fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
-    // SAFETY: close_range reads no memory; `close_others`' caller answers for
-    // the descriptors.
+///
+/// # Safety
+///
+/// As for [`close_others`], for the numbers from `first` to `last`.
+unsafe fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: close_range reads no memory; the caller answers for the descriptors.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 {
         return;
@@ -54,6 +60,24 @@ fn close_from_to(first: libc::c_uint, last: libc::c_uint) {
         // SAFETY: as above, the caller answers for the descriptors.
         unsafe { libc::close(fd.cast_signed()) };
     }
+}
+
+/// Closes every descriptor but one, 0 to 2 as well, runs `body` with it, and ends this
+/// process. `body` holds only what can be copied.
+pub(crate) fn alone_with<F>(_: &Single, fd: &OwnedFd, body: F) -> !
+where
+    F: FnOnce(&OwnedFd) + Copy + 'static,
+{
+    let own = fd.as_raw_fd();
+    // SAFETY: this is the only thread, and what it holds is never used or dropped: it
+    // ends here.
+    unsafe { close_others(&mut [own]) };
+    for standard in (0..3).filter(|number| *number != own) {
+        // SAFETY: as above.
+        unsafe { libc::close(standard) };
+    }
+    mem::forget(catch_unwind(AssertUnwindSafe(|| body(fd))));
+    fork::exit(1)
 }
 
 /// Gives the soft limit of a resource.

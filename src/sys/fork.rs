@@ -55,15 +55,16 @@ pub(crate) fn fork() -> Result<Side, Refusal> {
     // another thread is copied; the child may do whatever the parent may.
     match check(unsafe { libc::fork() }) {
         Ok(0) => {
-            profile::begin();
-            Ok(Side::Child(Single::of_child()))
+            let single = Single::of_child();
+            profile::begin(&single);
+            Ok(Side::Child(single))
         }
         Ok(child) => Ok(Side::Parent { child }),
         Err(error) => Err(Refusal::Os(error)),
     }
 }
 
-/// Forks this process, before `main`, into one that runs `body` and sends no
+/// Forks this process into one that runs `body` with `cargo` and sends no
 /// signal at its end: `clone(2)` without an exit signal. The child is invisible
 /// to `waitpid(-1)`, raises no SIGCHLD and keeps its status whatever the
 /// disposition of SIGCHLD is.
@@ -71,23 +72,35 @@ pub(crate) fn fork() -> Result<Side, Refusal> {
 /// The child goes on below the present frame on the same stack. That is the main stack,
 /// which grows as a program's does. (The address space is copied, so the two do not
 /// meet.)
-pub(crate) fn clone_silent(_: &Single, body: fn(Single) -> !) -> io::Result<i32> {
-    extern "C" fn enter(body: *mut c_void) -> libc::c_int {
-        // SAFETY: the pointer is the function that `clone_silent` was given.
-        let body: fn(Single) -> ! = unsafe { std::mem::transmute(body) };
+pub(crate) fn clone_silent<C>(
+    _: &Single,
+    cargo: C,
+    body: fn(Single, C) -> !,
+) -> (io::Result<i32>, C) {
+    extern "C" fn enter<C>(given: *mut c_void) -> libc::c_int {
+        // SAFETY: the pointer is to the `given` of `clone_silent`: to the child's own
+        // copy of that frame, to which it does not return.
+        let (cargo, body) = unsafe { given.cast::<Given<C>>().read() };
+        let single = Single::of_child();
         #[cfg(target_env = "musl")]
-        correct_thread_id();
-        profile::begin();
-        body(Single::of_child())
+        correct_thread_id(&single);
+        profile::begin(&single);
+        body(single, cargo)
     }
-    fail::check("clone")?;
+    if let Err(error) = fail::check("clone") {
+        return (Err(error), cargo);
+    }
+    let mut given: Given<C> = (cargo, body);
     let mut here = 0_u8;
     // SAFETY: the child gets a copy of this address space (no CLONE_VM), of whose
     // locks this only thread holds none; the stack below this frame is free for
     // it, and the kernel grows it on demand.
-    let pid = unsafe { libc::clone(enter, below(&mut here), 0, body as *mut c_void) };
-    check(pid)
+    let pid = unsafe { libc::clone(enter::<C>, below(&mut here), 0, (&raw mut given).cast()) };
+    (check(pid), given.0)
 }
+
+/// What the child of [`clone_silent`] is given, and what it runs.
+type Given<C> = (C, fn(Single, C) -> !);
 
 /// Tells where a child goes on below a frame that is on the same stack. It begins with
 /// a page, after room for the frames of `clone` itself in the parent.
@@ -131,7 +144,7 @@ pub(crate) fn vfork<F: FnMut()>(_: &Single, mut body: F) -> io::Result<i32> {
 /// it was the right place. (`gettid` is not used for that: std has it as a weak symbol,
 /// and with LTO a static program may be without it.)
 #[cfg(target_env = "musl")]
-fn correct_thread_id() {
+fn correct_thread_id(_: &Single) {
     /// How many words of musl's `struct pthread`, which is longer, are looked at. The
     /// id comes after a few pointers at its beginning.
     const WORDS: usize = 32;
@@ -184,8 +197,7 @@ pub(crate) fn end_copy(code: i32) {
 
 /// Flushes the C library's open streams.
 pub(crate) fn flush_c() {
-    // SAFETY: a null stream means all of them, and this is between two user
-    // functions, not inside one.
+    // SAFETY: a null stream means all of them, each of which the C library locks.
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 

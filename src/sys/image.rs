@@ -2,15 +2,59 @@
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
+    marker::PhantomData,
     ptr, slice,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering},
+    },
 };
 
-use super::single::Single;
+use super::{executable::is_in_executable, single::Single};
 
 /// A constructor as the loader calls it.
-pub(crate) type Constructor =
-    extern "C" fn(argc: c_int, argv: *const *const c_char, envp: *const *const c_char);
+type Constructor =
+    unsafe extern "C" fn(argc: c_int, argv: *const *const c_char, envp: *const *const c_char);
+
+/// A place in the init array, in which the loader finds what it calls before `main`.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Slot(Constructor);
+
+/// What the loader calls.
+pub(crate) trait Hook {
+    /// Runs before `main`. In a shared object inside another program there is no proof
+    /// of that.
+    fn run(before: Option<BeforeMain>);
+}
+
+/// The proof that this process has not reached `main`. It is not kept while user code
+/// runs, and no other thread can have it.
+#[derive(Debug)]
+pub(crate) struct BeforeMain(PhantomData<*const ()>);
+
+impl Slot {
+    /// Makes what the loader finds in this place.
+    ///
+    /// # Safety
+    ///
+    /// It must stand in the init array.
+    pub(crate) const unsafe fn new<H: Hook>() -> Self {
+        Self(enter::<H>)
+    }
+}
+
+/// Calls the hook, as the loader or the template of another version asks.
+unsafe extern "C" fn enter<H: Hook>(
+    argc: c_int,
+    argv: *const *const c_char,
+    _: *const *const c_char,
+) {
+    H::run(is_in_executable(&ARGC).then(|| {
+        remember_arguments(argc, argv);
+        BeforeMain(PhantomData)
+    }));
+}
 
 // The linker defines `__init_array_end`. It is weak, because a linker that does not
 // define it then leaves null, and hidden, so that in a shared object it is that
@@ -63,22 +107,23 @@ pub(crate) fn is_template() -> bool {
 
 /// Runs the constructors that come after `slot` in the init array. The loader does not
 /// call them in a process that does not return from `slot`.
-pub(crate) fn run_constructors_after(_: Single, slot: &'static Constructor) {
+pub(crate) fn run_constructors_after(single: Single, _: BeforeMain, slot: &'static Slot) {
     // SAFETY: the symbol is defined above, initialised by the linker and
     // never written.
     let end = unsafe { INIT_ARRAY_END };
-    let mut next = ptr::from_ref(slot).wrapping_add(1);
-    let (argc, argv) = arguments();
+    let mut next = ptr::from_ref(&slot.0).wrapping_add(1);
+    let (argc, argv) = arguments(&single);
     // SAFETY: `environ` is set before any constructor runs, and only this
     // thread exists.
     let envp = unsafe { environ };
     while next < end {
-        // SAFETY: `slot` lies in the init array and `end` is its end, so
+        // SAFETY: `slot` stands in the init array and `end` is its end, so
         // between them are function pointers of the loader's table.
         let constructor = unsafe { *next };
         // Linkers may leave 0 or −1 in place of a function.
         if !matches!((constructor as *const c_void).addr(), 0 | usize::MAX) {
-            constructor(argc, argv.cast(), envp.cast_const().cast());
+            // SAFETY: it is called as by the loader, which never gets to it.
+            unsafe { constructor(argc, argv.cast(), envp.cast_const().cast()) };
         }
         next = next.wrapping_add(1);
     }
@@ -92,24 +137,10 @@ pub(crate) fn is_privileged() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Gives the value of an environment variable, for use before `main`.
-#[cfg(any(feature = "exec", feature = "failpoints"))]
-pub(crate) fn variable(name: &CStr) -> Option<&'static str> {
-    // SAFETY: the name ends in NUL; there is only this thread.
-    let value = unsafe { libc::getenv(name.as_ptr()) };
-    if value.is_null() {
-        return None;
-    }
-    // SAFETY: getenv gave a string that ends in NUL; what it points to stays:
-    // before `main` nobody frees the environment.
-    unsafe { CStr::from_ptr(value) }.to_str().ok()
-}
-
-/// Takes a variable out of the environment, before `main`, and out of what
-/// `/proc` shows of it. What [`variable`] gave for it must not be used any more.
+/// Takes a variable out of the environment, and out of what `/proc` shows of it.
 #[cfg(feature = "exec")]
 pub(crate) fn remove_variable(_: &Single, name: &CStr) {
-    // SAFETY: the name ends in NUL; there is only this thread.
+    // SAFETY: the name ends in NUL; no other thread changes the environment.
     let value = unsafe { libc::getenv(name.as_ptr()) };
     if value.is_null() {
         return;
@@ -118,11 +149,25 @@ pub(crate) fn remove_variable(_: &Single, name: &CStr) {
     let length = unsafe { libc::strlen(value) };
     let before = name.count_bytes() + 1;
     let start = value.wrapping_sub(before);
-    // SAFETY: the name ends in NUL; there is only this thread.
+    // SAFETY: the name ends in NUL; no other thread uses the environment.
     unsafe { libc::unsetenv(name.as_ptr()) };
-    // SAFETY: `name=value` is one string in the writable block that the kernel
-    // laid out, and no list names it any more.
-    unsafe { ptr::write_bytes(start, 0, before + length) };
+    if is_in_block(start) {
+        // SAFETY: `name=value` is one string in the block, which is writable, and no
+        // list names it any more.
+        unsafe { ptr::write_bytes(start, 0, before + length) };
+    }
+}
+
+/// Tells whether a string is in the kernel's block of arguments and variables. The
+/// random bytes lie below it, and the name of the executable is its last string.
+#[cfg(feature = "exec")]
+fn is_in_block(string: *const c_char) -> bool {
+    let of = |what| {
+        // SAFETY: it takes a number and touches no memory of ours.
+        let address = unsafe { libc::getauxval(what) };
+        usize::try_from(address).unwrap_or(0)
+    };
+    (of(libc::AT_RANDOM)..of(libc::AT_EXECFN)).contains(&string.addr())
 }
 
 /// The arguments as the loader passed them (glibc), see [`arguments`].
@@ -131,7 +176,7 @@ static ARGV: AtomicPtr<*mut c_char> = AtomicPtr::new(ptr::null_mut());
 
 /// Remembers what the hook was called with. musl calls constructors without
 /// arguments, so there it is not read.
-pub(crate) fn remember_arguments(argc: c_int, argv: *const *const c_char) {
+fn remember_arguments(argc: c_int, argv: *const *const c_char) {
     if cfg!(target_env = "gnu") {
         ARGC.store(usize::try_from(argc).unwrap_or(0), Ordering::Relaxed);
         ARGV.store(argv.cast_mut().cast(), Ordering::Relaxed);
@@ -140,10 +185,10 @@ pub(crate) fn remember_arguments(argc: c_int, argv: *const *const c_char) {
 
 /// Gives the program's argument vector: from the hook, or from in front of the
 /// environment, where the kernel puts it.
-fn arguments() -> (c_int, *mut *mut c_char) {
+fn arguments(single: &Single) -> (c_int, *mut *mut c_char) {
     let (mut argc, mut argv) = (ARGC.load(Ordering::Relaxed), ARGV.load(Ordering::Relaxed));
     if argv.is_null() {
-        (argc, argv) = arguments_before_environment().unwrap_or((0, ptr::null_mut()));
+        (argc, argv) = arguments_before_environment(single).unwrap_or((0, ptr::null_mut()));
     }
     (c_int::try_from(argc).unwrap_or(0), argv)
 }
@@ -151,7 +196,7 @@ fn arguments() -> (c_int, *mut *mut c_char) {
 /// Finds the arguments by walking back from the environment; `None` when that was
 /// already moved to the heap. The kernel lays out the count, the argument pointers,
 /// null, the environment pointers, null, …, and the strings.
-fn arguments_before_environment() -> Option<(usize, *mut *mut c_char)> {
+fn arguments_before_environment(_: &Single) -> Option<(usize, *mut *mut c_char)> {
     const MOST: usize = 1 << 16;
     // SAFETY: it takes a number; the kernel's random bytes lie on the stack.
     let random = unsafe { libc::getauxval(libc::AT_RANDOM) };
@@ -174,41 +219,39 @@ fn arguments_before_environment() -> Option<(usize, *mut *mut c_char)> {
 }
 
 /// The memory of the argument and environment strings, when the title may be written
-/// there.
-static TITLE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
-static TITLE_LENGTH: AtomicUsize = AtomicUsize::new(0);
+/// there. The last byte is not part of it: it stays NUL.
+static TITLE: OnceLock<&'static [AtomicU8]> = OnceLock::new();
 
 /// Frees the memory of the argument and environment strings for a title, and copies the
-/// strings elsewhere, so that `std::env` goes on working. This happens once, in a
-/// template, before anything else runs there.
-pub(crate) fn take_title_memory(_: &Single) {
-    static TAKEN: AtomicBool = AtomicBool::new(false);
-    if TAKEN.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    let (_, argv) = arguments();
+/// strings elsewhere, so that `std::env` goes on working. This happens once.
+pub(crate) fn take_title_memory(single: &Single) {
+    TITLE.get_or_init(|| free_strings(single));
+}
+
+fn free_strings(single: &Single) -> &'static [AtomicU8] {
+    let (_, argv) = arguments(single);
     if argv.is_null() {
-        return;
+        return &[];
     }
     // SAFETY: `argv` is the loader's: pointers up to a null.
     let start = unsafe { *argv };
     let mut end = start;
-    // SAFETY: as above, and there is only this thread.
+    // SAFETY: as above, and no other thread uses it.
     unsafe { move_strings(argv, &mut end) };
-    // SAFETY: it is set before any constructor runs, and there is only this
-    // thread.
+    // SAFETY: it is set before any constructor runs, and no other thread changes it.
     let envp = unsafe { environ };
-    // SAFETY: `environ` ends in null, and there is only this thread.
+    // SAFETY: `environ` ends in null, and no other thread uses it.
     unsafe { move_strings(envp, &mut end) };
     let length = end.addr().saturating_sub(start.addr());
     if length == 0 {
-        return;
+        return &[];
     }
     // SAFETY: the strings stood from `start` to `end` without a gap, and
     // nothing points to them any more.
     unsafe { ptr::write_bytes(start.cast::<u8>(), 0, length) };
-    TITLE.store(start.cast(), Ordering::Relaxed);
-    TITLE_LENGTH.store(length, Ordering::Relaxed);
+    // SAFETY: as above; this memory stays, and from here on it is only used as these
+    // atomics.
+    unsafe { slice::from_raw_parts(start.cast(), length - 1) }
 }
 
 /// Moves the strings of a list to the heap, as long as each begins where the
@@ -255,22 +298,18 @@ pub(crate) fn set_title(what: &str, mut pid: u64) {
 /// Sets what `ps` shows for this process to these parts. They are cut to the room that
 /// there is; if there is none, nothing happens.
 pub(crate) fn write_title(parts: &[&[u8]]) {
-    let start = TITLE.load(Ordering::Relaxed);
-    let room = TITLE_LENGTH.load(Ordering::Relaxed);
-    if start.is_null() {
-        return;
-    }
-    // SAFETY: `take_title_memory` made `room` bytes from `start` ours.
-    let memory = unsafe { slice::from_raw_parts_mut(start, room) };
-    let mut end = 0;
-    for part in parts {
-        // The last byte stays NUL.
-        let length = part.len().min(room - 1 - end);
-        memory[end..end + length].copy_from_slice(&part[..length]);
-        end += length;
+    let mut room = TITLE.get().copied().unwrap_or_default().iter();
+    for (byte, place) in parts.iter().copied().flatten().zip(room.by_ref()) {
+        place.store(*byte, Ordering::Relaxed);
     }
     // This clears the rest of the previous title.
-    for byte in memory[end..].iter_mut().take_while(|byte| **byte != 0) {
-        *byte = 0;
+    let rest = room.take_while(|place| place.load(Ordering::Relaxed) != 0);
+    rest.for_each(|place| place.store(0, Ordering::Relaxed));
+}
+
+#[cfg(all(test, feature = "exec"))]
+impl BeforeMain {
+    pub(super) fn assumed() -> Self {
+        Self(PhantomData)
     }
 }

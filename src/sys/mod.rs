@@ -17,7 +17,6 @@
 //! - `huge`: huge pages for memory that forks share
 //! - `identity`: capabilities
 //! - `image`: the running executable: constructors, arguments, title
-//! - `keeper`: the processes around a PID namespace
 //! - `leaked`: values that are published and never freed
 //! - `limits`: resources and priorities
 //! - `memory`: sealed memory, copied or mapped
@@ -67,7 +66,6 @@ pub(crate) mod fork;
 pub(crate) mod huge;
 pub(crate) mod identity;
 pub(crate) mod image;
-pub(crate) mod keeper;
 pub(crate) mod leaked;
 pub(crate) mod limits;
 pub(crate) mod memory;

@@ -4,11 +4,12 @@ use std::{
     ffi::CString,
     fs::{self, File},
     io::{self, Read, Write, pipe},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
 };
 
+use nix::sched::{CloneFlags, setns};
+
 use super::{
-    check,
     fork::{self, Side},
     pidfd,
     place::{mount, open_dir, write_at},
@@ -16,10 +17,7 @@ use super::{
 
 /// Calls `unshare(2)` with these `CLONE_NEW*`.
 pub(crate) fn unshare(flags: i32) -> io::Result<()> {
-    // SAFETY: it takes a number; the namespaces of this thread, the only one,
-    // own no memory of the process.
-    check(unsafe { libc::unshare(flags) })?;
-    Ok(())
+    Ok(nix::sched::unshare(CloneFlags::from_bits_retain(flags))?)
 }
 
 /// The contents of `uid_map` and `gid_map`.
@@ -104,7 +102,8 @@ pub(crate) fn enter_time(monotonic: i64, boottime: i64) -> io::Result<()> {
     let offsets = format!("monotonic {monotonic} 0\nboottime {boottime} 0\n");
     fs::write("/proc/self/timens_offsets", offsets)?;
     let namespace = File::open("/proc/self/ns/time_for_children")?;
-    // SAFETY: it takes two numbers; this is the only thread.
-    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWTIME) })?;
-    Ok(())
+    Ok(setns(
+        namespace,
+        CloneFlags::from_bits_retain(libc::CLONE_NEWTIME),
+    )?)
 }

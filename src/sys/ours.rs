@@ -13,7 +13,7 @@ use std::{
     sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering},
 };
 
-use super::epoch;
+use super::{epoch, single::Single};
 
 /// What is at each descriptor number below 65,536, if it is ours.
 ///
@@ -134,8 +134,8 @@ fn take_out(entry: &AtomicU64, is: u64) -> bool {
         .is_ok()
 }
 
-/// Closes every descriptor that this library holds.
-pub(crate) fn close_ours() {
+/// Closes every descriptor that this library holds. No other thread has borrowed one.
+pub(crate) fn close_ours(_: &Single) {
     for (fd, entry) in (0..).zip(table().into_iter().flatten()) {
         let is = entry.load(Ordering::Relaxed);
         if is_ours(fd) && take_out(entry, is) {
@@ -177,19 +177,15 @@ pub(crate) fn set_main_socket(socket: BorrowedFd<'_>) {
     MAIN_IS.store(identity(socket.as_raw_fd()), Ordering::Relaxed);
 }
 
-/// Gives the process's socket; `None` in the program, in a copy that user code has
-/// forked, and when such code has closed it.
-pub(crate) fn main_socket() -> Option<BorrowedFd<'static>> {
-    if epoch::is_copy() {
-        return None;
-    }
+/// Lends the process's socket to `act`, and no longer; `None` in the program, in a copy
+/// that user code has forked, and when such code has closed it.
+pub(crate) fn with_main_socket<T>(act: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
     let fd = MAIN_SOCKET.load(Ordering::Relaxed);
-    if fd <= 0 {
+    if epoch::is_copy() || fd <= 0 || identity(fd) != MAIN_IS.load(Ordering::Relaxed) {
         return None;
     }
-    // SAFETY: it is what was said to be the socket, and a process keeps that open
-    // until its end; before it moves it, it says so.
-    (identity(fd) == MAIN_IS.load(Ordering::Relaxed)).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+    // SAFETY: it is open, and is not used when `act` is over.
+    Some(act(unsafe { BorrowedFd::borrow_raw(fd) }))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 use std::ffi::{c_char, c_int};
 
+use super::single::Single;
+
 /// The runtime's functions; each is null if it is not linked.
 #[repr(C)]
 struct Runtime {
@@ -51,13 +53,13 @@ fn runtime() -> &'static Runtime {
 
 /// Makes a new process count from zero, into a file of its own. What it inherited is
 /// written by the process that it was forked from.
-pub(crate) fn begin() {
+pub(crate) fn begin(_: &Single) {
     let Some(reset) = runtime().reset_counters else {
         return;
     };
-    // SAFETY: it zeroes the runtime's counters; there is only this thread.
+    // SAFETY: it zeroes the runtime's counters, to which no other thread adds.
     unsafe { reset() };
-    // SAFETY: the name ends in NUL; there is only this thread.
+    // SAFETY: the name ends in NUL; no other thread changes the environment.
     let pattern = unsafe { libc::getenv(c"LLVM_PROFILE_FILE".as_ptr()) };
     let Some(set_filename) = runtime().set_filename else {
         return;
@@ -70,7 +72,7 @@ pub(crate) fn begin() {
     }
     // The runtime puts the process id into the name when the pattern changes,
     // and only then.
-    // SAFETY: the name ends in NUL; there is only this thread.
+    // SAFETY: the name ends in NUL, and no other thread calls the runtime.
     unsafe { set_filename(c"/dev/null".as_ptr()) };
     // SAFETY: the environment's strings end in NUL; the runtime makes a copy.
     unsafe { set_filename(pattern) };

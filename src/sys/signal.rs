@@ -357,20 +357,12 @@ fn detach() {
         // A filter denies it, so there is nothing to tell.
         return;
     }
-    let Some(socket) = super::ours::main_socket() else {
-        return;
-    };
-    let answer = [0, 1, 2].map(|at: usize| ANSWER[at].load(Ordering::Relaxed));
-    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-    // SAFETY: the pointer and length are those of `answer`.
-    unsafe {
-        libc::send(
-            socket.as_raw_fd(),
-            answer.as_ptr().cast(),
-            size_of_val(&answer),
-            flags,
-        )
-    };
+    super::ours::with_main_socket(|socket| {
+        let answer = [0, 1, 2].map(|at: usize| ANSWER[at].load(Ordering::Relaxed));
+        let (socket, flags) = (socket.as_raw_fd(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+        // SAFETY: the pointer and length are those of `answer`.
+        unsafe { libc::send(socket, answer.as_ptr().cast(), size_of_val(&answer), flags) }
+    });
 }
 
 /// Tells where this thread's errno is. The name differs between C libraries, but the

@@ -25,6 +25,15 @@ pub(crate) struct Single(PhantomData<*const ()>);
 #[derive(Debug)]
 pub(crate) struct Threads(pub(crate) Vec<String>);
 
+impl From<Threads> for io::Error {
+    fn from(Threads(names): Threads) -> Self {
+        Self::other(format!(
+            "there must be one thread; the others are: {}. A hook left them",
+            names.join(", ")
+        ))
+    }
+}
+
 impl Single {
     /// Checks whether this is the only thread. A thread that was joined is still there
     /// for a moment: `pthread_join` returns before the kernel has let go of it.

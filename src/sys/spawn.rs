@@ -5,9 +5,10 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     os::{
-        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -27,6 +28,7 @@ use nix::{
 };
 
 use super::{
+    image::BeforeMain,
     pidfd,
     poll::{Deadline, Want, poll},
 };
@@ -151,15 +153,22 @@ fn wait_for(pid: i32) -> Option<i32> {
     }
 }
 
+/// A socket that seems to have come through the exec.
+#[derive(Debug)]
+pub(crate) struct Inherited<'before> {
+    socket: BorrowedFd<'before>,
+    /// The process that made it.
+    peer: i32,
+}
+
 /// Gives the inherited descriptor with this number, if it is what a program gives to
-/// its own server: a connected, unnamed `SOCK_SEQPACKET` socket of the same user. Also
-/// gives the process that made it.
+/// its own server: a connected, unnamed `SOCK_SEQPACKET` socket of the same user.
 ///
 /// # Errors
 ///
 /// The descriptor is open and may be such a socket, but the kernel does not say so, or
 /// another user has made it.
-pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'static>, i32)>> {
+pub(crate) fn inherited_socket(_: &BeforeMain, number: i32) -> io::Result<Option<Inherited<'_>>> {
     if number < 3 {
         return Ok(None);
     }
@@ -180,17 +189,36 @@ pub(crate) fn inherited_socket(number: i32) -> io::Result<Option<(BorrowedFd<'st
         return Ok(None);
     }
     match peer.uid() == geteuid().as_raw() {
-        true => Ok(Some((socket, peer.pid()))),
+        true => Ok(Some(Inherited {
+            socket,
+            peer: peer.pid(),
+        })),
         false => Err(io::Error::other("another user has made it")),
     }
 }
 
-/// Takes an inherited descriptor over for this library.
-pub(crate) fn take_inherited(socket: BorrowedFd<'static>) -> io::Result<OwnedFd> {
-    fcntl(socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    // SAFETY: it came through an exec and was meant for this library (the
-    // token has been seen), so nothing else in this process owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(socket.as_raw_fd()) })
+impl Inherited<'_> {
+    pub(crate) fn peer(&self) -> i32 {
+        self.peer
+    }
+
+    /// Takes the socket over for this library. A process can do that once.
+    pub(crate) fn take(self) -> io::Result<OwnedFd> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return Err(Errno::EBADF.into());
+        }
+        fcntl(self.socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        // SAFETY: it came through an exec, nothing has taken it over yet, and before
+        // `main` this library has made no other socket that it could be.
+        Ok(unsafe { OwnedFd::from_raw_fd(self.socket.as_raw_fd()) })
+    }
+}
+
+impl AsFd for Inherited<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket
+    }
 }
 
 fn is_unnamed_unix(socket: BorrowedFd<'_>) -> io::Result<bool> {
@@ -216,4 +244,25 @@ pub(crate) fn random() -> io::Result<u64> {
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     }
     Ok(u64::from_ne_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::IntoRawFd;
+
+    use super::*;
+    use crate::sys::socket;
+
+    #[test]
+    fn an_inherited_socket_is_taken_over_once() {
+        let (near, _far) = socket::pair().unwrap();
+        let number = near.into_raw_fd();
+        let before = BeforeMain::assumed();
+        let of = |number| inherited_socket(&before, number).unwrap();
+        let taken = of(number).unwrap().take().unwrap();
+        assert_eq!(taken.as_raw_fd(), number);
+        let error = of(number).unwrap().take().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+        assert!(of(0).is_none());
+    }
 }

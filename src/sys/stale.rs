@@ -26,8 +26,8 @@ pub(crate) fn take(numbers: &[RawFd]) {
         .open("/dev/null");
     let Ok(nothing) = nothing else { return };
     for &number in numbers.iter().filter(|it| **it != nothing.as_raw_fd()) {
-        // SAFETY: dup3 touches no memory. What stands at this number was opened
-        // by a constructor, whose descriptors a template does not have.
+        // SAFETY: dup3 touches no memory. If somebody owns this number, it stays open
+        // and theirs: only what it names changes.
         unsafe { libc::dup3(nothing.as_raw_fd(), number, libc::O_CLOEXEC) };
     }
     if numbers.contains(&nothing.as_raw_fd()) {

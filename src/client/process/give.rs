@@ -121,12 +121,12 @@ impl<S> Process<S> {
 
 /// Gives away a process that is in an argument or a result.
 impl<S> Hand for Process<S> {
-    fn encode(self, out: &mut Encoder) -> Result<()> {
+    fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
         out.push_fd(self.into_fd()?);
         Ok(())
     }
 
-    fn decode(input: &mut Decoder) -> Result<Self> {
+    fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
         Self::from_fd(input.take_fd()?)
     }
 }

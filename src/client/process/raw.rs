@@ -10,7 +10,7 @@ use crate::{
     client::{template, worker::Worker},
     error::{Error, Result},
     registry,
-    task::{Anywhere, Task},
+    task::{Anywhere, Task, task},
     wire::frame::{Head, Kind},
 };
 
@@ -56,7 +56,7 @@ impl<S> Process<S> {
             |error| Error::descriptor("a socket pair for a raw entry failed", error).unstarted();
         let (near, far) = UnixStream::pair().map_err(tried)?;
         near.set_nonblocking(true).map_err(tried)?;
-        let task: Task<(), Anywhere> = Task::new(entry, |_| Ok(()), |_| Ok(()));
+        let task: Task<(), Anywhere> = task(entry, |_| Ok(()), |_| Ok(()));
         let deadline = self.until(template::PATIENCE);
         let more = [far.as_fd()];
         let started = self.start(task.load(), &more, Until::Ready, deadline)?;

@@ -13,20 +13,13 @@ pub use self::allowed::Confine;
 use super::{Setting, Settings};
 use crate::{
     phase,
-    sys::{
-        confine,
-        single::{Single, Threads},
-    },
+    sys::{confine, single::Single},
 };
 
 pub(super) fn apply(setting: &Setting, all: &Settings) -> io::Result<()> {
     let allowed = Confine::of(setting)?;
     // Neither Landlock nor a filter reaches a thread that runs already.
-    if let Err(Threads(names)) = Single::check() {
-        let names = names.join(", ");
-        let text = format!("there must be one thread; the others are: {names}. A hook left them");
-        return Err(io::Error::other(text));
-    }
+    Single::check()?;
     let filters = filter::build(&allowed, all.is_detached())?;
     limit(&allowed)?;
     paths::restrict(&allowed.readable)?;

@@ -11,21 +11,24 @@
 
 use std::{
     io::{self, IoSlice},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
 };
 
-use super::{
+use crate::sys::{
     epoch, fd,
     fork::{self, Side},
     image, namespace, pidfd,
     poll::{Deadline, Want, poll},
-    signal, socket,
+    signal,
+    single::Single,
+    socket,
 };
 
 /// Enters a new PID namespace. Returns in the process that is inside; this one
 /// becomes its keeper. `template` is this process's parent; with `live_on` the
 /// keeper outlives it.
-pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
+pub(super) fn enter(template: i32, live_on: bool) -> io::Result<()> {
+    let single = Single::check()?;
     let (outside, inside) = socket::pair()?;
     let mask = signal::Mask::block();
     namespace::unshare(libc::CLONE_NEWPID)?;
@@ -34,14 +37,16 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     if live_on {
         signal::live_on();
     }
-    if let Side::Parent { child } = fork::fork()? {
-        drop(inside);
-        // A new user namespace may have taken the parent-death signal back.
-        if !live_on && signal::stay_with(template).is_err() {
-            fork::exit(0);
+    let single = match fork::fork()? {
+        Side::Child(single) => single,
+        Side::Parent { child } => {
+            // A new user namespace may have taken the parent-death signal back.
+            if !live_on && signal::stay_with(template).is_err() {
+                fork::exit(0);
+            }
+            fd::alone_with(&single, &outside, move |inside| keep(child, inside))
         }
-        keep(child, &outside);
-    }
+    };
     drop(outside);
     signal::die_with_parent()?;
     // The keeper has no id in here that could be asked for. Its end is closed if that
@@ -50,7 +55,7 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
         fork::exit(0);
     }
     if let Side::Parent { child } = fork::fork()? {
-        be_init(child, &inside);
+        fd::alone_with(&single, &inside, move |keeper| be_init(child, keeper));
     }
     // From here on this process is the worker, and not a copy of it.
     epoch::claim();
@@ -60,21 +65,8 @@ pub(crate) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     socket::send(inside.as_fd(), &[IoSlice::new(b"w")], &[own.as_fd()], true)
 }
 
-/// Closes all descriptors but one. It is for a process that goes nowhere else from
-/// here.
-fn close_all_but(fd: &OwnedFd) {
-    for standard in 0..3 {
-        // SAFETY: the process uses and drops nothing any more that could own
-        // it; the pipes of a worker end when the worker closes them.
-        unsafe { libc::close(standard) };
-    }
-    // SAFETY: as above; the callers do not return.
-    unsafe { fd::close_others(&mut [fd.as_raw_fd()]) };
-}
-
 /// Runs the keeper, which passes signals on and ends as the worker does.
 fn keep(init: i32, inside: &OwnedFd) -> ! {
-    close_all_but(inside);
     image::write_title(&[b"zygote: keeper"]);
     let mut worker = None;
     loop {
@@ -129,7 +121,6 @@ fn end_as(status: i32) -> ! {
 /// Runs as process 1: waits for whatever it inherits, and says how the worker ended.
 /// When it ends, the kernel kills everything that is left inside.
 fn be_init(worker: i32, keeper: &OwnedFd) -> ! {
-    close_all_but(keeper);
     image::write_title(&[b"zygote: init"]);
     while let Some(ended) = pidfd::reap(-1, true) {
         if ended.pid == worker {

@@ -19,7 +19,7 @@ const STEP: Duration = Duration::from_millis(1);
 /// Spares that have not been forked yet: their numbers, and their ends of their
 /// sockets.
 #[derive(Debug, Default)]
-pub(super) struct Stock {
+pub(super) struct Backlog {
     spares: VecDeque<(u64, OwnedFd)>,
     due: Option<Deadline>,
     /// Whether a child has ended since the last spare was forked: then another takes
@@ -27,7 +27,7 @@ pub(super) struct Stock {
     has_place: bool,
 }
 
-impl Stock {
+impl Backlog {
     pub(super) fn add(&mut self, number: u64, end: OwnedFd) {
         self.spares.push_back((number, end));
         self.wait();
@@ -88,66 +88,66 @@ mod tests {
         std::fs::File::open("/dev/null").unwrap().into()
     }
 
-    fn stock(count: u64) -> Stock {
-        let mut stock = Stock::default();
-        (0..count).for_each(|number| stock.add(number, end()));
-        stock
+    fn backlog(count: u64) -> Backlog {
+        let mut backlog = Backlog::default();
+        (0..count).for_each(|number| backlog.add(number, end()));
+        backlog
     }
 
-    /// Tells whether the stock waits for quiet, without a look at the clock: another
+    /// Tells whether the backlog waits for quiet, without a look at the clock: another
     /// process may hold this one up.
-    fn waits_for_quiet(stock: &Stock) -> bool {
-        has_due(stock) && !stock.has_place
+    fn waits_for_quiet(backlog: &Backlog) -> bool {
+        has_due(backlog) && !backlog.has_place
     }
 
-    fn is_due(stock: &Stock) -> bool {
-        stock.has_place && stock.due().passed()
+    fn is_due(backlog: &Backlog) -> bool {
+        backlog.has_place && backlog.due().passed()
     }
 
-    fn has_due(stock: &Stock) -> bool {
-        stock.due().remaining().is_some()
+    fn has_due(backlog: &Backlog) -> bool {
+        backlog.due().remaining().is_some()
     }
 
     #[test]
     fn nothing_is_forked_unasked() {
-        let mut stock = stock(0);
-        stock.child_ended();
-        stock.wait();
-        assert!(!has_due(&stock));
-        assert!(stock.next().is_none());
+        let mut backlog = backlog(0);
+        backlog.child_ended();
+        backlog.wait();
+        assert!(!has_due(&backlog));
+        assert!(backlog.next().is_none());
     }
 
     #[test]
     fn spares_come_in_order_each_after_quiet_or_in_a_childs_place() {
-        let mut stock = stock(3);
-        assert!(waits_for_quiet(&stock), "after quiet");
-        stock.child_ended();
-        assert!(is_due(&stock), "in its place");
-        assert_eq!(stock.next().unwrap().0, 0);
-        assert!(waits_for_quiet(&stock), "and no other");
-        assert_eq!(stock.next().unwrap().0, 1);
-        assert_eq!(stock.next().unwrap().0, 2);
-        assert!(!has_due(&stock), "none left");
+        let mut backlog = backlog(3);
+        assert!(waits_for_quiet(&backlog), "after quiet");
+        backlog.child_ended();
+        assert!(is_due(&backlog), "in its place");
+        assert_eq!(backlog.next().unwrap().0, 0);
+        assert!(waits_for_quiet(&backlog), "and no other");
+        assert_eq!(backlog.next().unwrap().0, 1);
+        assert_eq!(backlog.next().unwrap().0, 2);
+        assert!(!has_due(&backlog), "none left");
     }
 
     #[test]
     fn one_that_somebody_waits_for_is_taken_once() {
-        let mut stock = stock(3);
-        assert_eq!(stock.ends().count(), 3);
-        assert!(stock.take(1).is_some() && stock.take(1).is_none());
-        assert!(stock.take(7).is_none());
-        assert_eq!(stock.next().unwrap().0, 0);
-        assert_eq!(stock.next().unwrap().0, 2);
+        let mut backlog = backlog(3);
+        assert_eq!(backlog.ends().count(), 3);
+        assert!(backlog.take(1).is_some() && backlog.take(1).is_none());
+        assert!(backlog.take(7).is_none());
+        assert_eq!(backlog.next().unwrap().0, 0);
+        assert_eq!(backlog.next().unwrap().0, 2);
     }
 
     #[test]
     fn one_that_could_not_be_forked_is_not_tried_again_at_once() {
-        let mut stock = stock(2);
-        let (number, end) = stock.next().unwrap();
-        stock.put_back(number, end);
-        assert!(!has_due(&stock));
-        stock.child_ended();
-        assert!(is_due(&stock));
-        assert_eq!(stock.next().unwrap().0, number);
+        let mut backlog = backlog(2);
+        let (number, end) = backlog.next().unwrap();
+        backlog.put_back(number, end);
+        assert!(!has_due(&backlog));
+        backlog.child_ended();
+        assert!(is_due(&backlog));
+        assert_eq!(backlog.next().unwrap().0, number);
     }
 }
