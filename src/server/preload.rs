@@ -1,5 +1,7 @@
 //! Runs a preload in a process that forks others.
 
+use std::mem;
+
 use super::{
     host::{Host, threads},
     job, output, panics,
@@ -25,6 +27,7 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     }
     fail::set_role("template");
     let state = host.state.take();
+    let raw = mem::take(&mut host.settings);
     // This is what stands at 0 to 2 before the preload. Afterwards there may be no room
     // to open it.
     let nothing = match fd::standard(0).and_then(|null| null.try_clone_to_owned()) {
@@ -32,7 +35,10 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
         Err(error) => host.give_up(error, "keeping the standard streams failed"),
     };
     phase::enter(Phase::Running);
-    let result = streams::take(&mut frame).and_then(|()| perform(|| load(state, frame)));
+    let result = streams::take(&mut frame)
+        // What they brought is closed here: the preload has its own copies.
+        .and_then(move |()| raw.apply())
+        .and_then(|()| perform(|| load(state, frame)));
     phase::enter(Phase::Serving);
     fail::point("template: after preload");
     // The preload may have changed what a template depends on.

@@ -6,7 +6,6 @@ use super::{family::Family, host::Host, preload, stock::Stock, worker};
 use crate::{
     error::{Error, Result},
     parcel::Decoder,
-    raw::{self, Arg},
     settings::Settings,
     sys::{
         fail, fork,
@@ -34,9 +33,7 @@ impl Host {
                 Kind::Hurry => self = self.hurry(frame.number),
                 Kind::Program => self.launch(frame),
                 Kind::Preload => preload::run(&mut self, frame),
-                Kind::Arg => raw::hold(Arg::Bytes(frame.body)),
                 Kind::Settings => self.take_settings(frame),
-                Kind::Fd => frame.fds.into_iter().for_each(|fd| raw::hold(Arg::Fd(fd))),
                 Kind::Run => match self.check_idle("run an entry") {
                     Ok(()) => {
                         fail::point("process: task received");

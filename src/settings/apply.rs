@@ -5,8 +5,8 @@ use std::{fmt, io};
 #[cfg(feature = "confine")]
 use super::confine;
 use super::{
-    Setting, Settings, What, detached, identity, limits, namespaces, place, setting::quoted, stdio,
-    surroundings, variables, what::table,
+    Setting, Settings, What, detached, identity, limits, namespaces, place, raw_arg,
+    setting::quoted, stdio, surroundings, variables, what::table,
 };
 use crate::{
     error::{Error, ErrorKind, Result},

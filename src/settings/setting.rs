@@ -102,6 +102,11 @@ impl Settings {
         Some(self.0.remove(at))
     }
 
+    /// Takes all of this kind out, in the order in which they were recorded.
+    pub(super) fn take_all(&mut self, what: What) -> Self {
+        Self(self.0.extract_if(.., |it| it.what == what).collect())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

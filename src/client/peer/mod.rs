@@ -106,9 +106,9 @@ impl Peer {
     }
 
     /// Tells whether another process from stock is as good, because nobody knows this
-    /// one.
+    /// one: what it is told before its first word, another is told as well.
     pub(super) fn is_replaceable(&self) -> bool {
-        self.birth.is_spare() && self.known().is_none() && self.life.is_untold()
+        self.birth.is_spare() && self.known().is_none()
     }
 
     /// Tells whether this spare is gone and never said a word, so that it ran nothing.

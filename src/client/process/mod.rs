@@ -215,8 +215,7 @@ impl<S> Process<S> {
     /// waits for no fork. The process makes the next ones when workers have ended and
     /// it has nothing else to do. These forks are not workers, and have no handles.
     /// Each has about 50 KiB of its own, and one descriptor in this program. They end
-    /// with the process, and are made anew when it changes (by a preload or a raw
-    /// argument). `ps` shows them as `zygote: in stock of PID`.
+    /// with the process, and are made anew when it changes by a preload. `ps` shows them as `zygote: in stock of PID`.
     ///
     /// # Examples
     ///
@@ -252,7 +251,7 @@ impl<S> Process<S> {
     }
 
     /// Makes a new process, forked from this one with everything that was done to it so
-    /// far: preloads and raw arguments.
+    /// far: preloads, settings and raw arguments.
     ///
     /// Does not wait for the fork: if it fails, what you then do with the new process
     /// gives the error. Any number of threads may fork from one process; forks are made

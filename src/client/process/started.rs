@@ -77,7 +77,7 @@ impl Started {
         Ok(started)
     }
 
-    /// Sends the settings, if there are any, and the task. A spare that died
+    /// Sends the settings and the task. A spare that died
     /// while it waited in stock is replaced.
     fn send(&mut self, load: &Load, more: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
         loop {
@@ -97,16 +97,8 @@ impl Started {
         more: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<(), Trouble> {
-        let settings = &self.settings;
-        if !settings.is_empty() {
-            let mut out = Encoder::default();
-            settings.encode(&mut out);
-            let (head, fds) = (Head::new(Kind::Settings, 0), settings.fds());
-            self.peer
-                .line
-                .send(head, &[&out.bytes], &fds.collect::<Vec<_>>(), deadline)?;
-        }
-        let (mut flags, lent) = lend(settings);
+        send_settings(&self.peer, &self.settings, deadline)?;
+        let (mut flags, lent) = lend(&self.settings);
         if self.peer.birth.is_spare() {
             flags |= FROM_STOCK;
         }
@@ -179,6 +171,22 @@ impl Started {
             self.send(load, more, deadline)?;
         }
     }
+}
+
+/// Sends these settings, if there are any.
+pub(super) fn send_settings(
+    peer: &Peer,
+    settings: &Settings,
+    deadline: Deadline,
+) -> Result<(), Trouble> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let mut out = Encoder::default();
+    settings.encode(&mut out);
+    let (head, fds) = (Head::new(Kind::Settings, 0), settings.fds());
+    let fds: Vec<_> = fds.collect();
+    peer.line.send(head, &[&out.bytes], &fds, deadline)
 }
 
 /// Sends an entry or a preload with its arguments, and `more` descriptors.

@@ -26,10 +26,13 @@ kinds! {
     /// To a process: run this preload. Body: [`job`](super::job). The number says which
     /// [`streams`](super::streams) follow its descriptors.
     Preload,
-    /// To a process: keep these bytes as a raw argument.
-    Arg,
-    /// To a process: keep this descriptor as a raw argument.
-    Fd,
+    /// To a process: the settings that it applies when it runs an entry, or the raw
+    /// arguments of the preload that comes next. Body:
+    /// [`Settings`](crate::settings::Settings).
+    Settings,
+    /// To a process: the same as `Fork`, but to be done when there is nothing else to
+    /// do.
+    Spare,
     /// To a process: run this entry. The number has the owner's process id, and says
     /// which [`streams`](super::streams) follow its descriptors. Body:
     /// [`job`](super::job).
@@ -49,12 +52,6 @@ kinds! {
     /// To a program started as a server: the token that it must know. The descriptor is
     /// the sender's pidfd.
     Token,
-    /// To a process: the settings that it applies when it runs an entry. Body:
-    /// [`Settings`](crate::settings::Settings).
-    Settings,
-    /// To a process: the same as `Fork`, but to be done when there is nothing else to
-    /// do.
-    Spare,
     /// To a process: somebody waits for the spare with this number, so fork it now.
     Hurry,
     /// To a process: start the program that the new process was already told to become.
@@ -96,7 +93,6 @@ impl Kind {
             Self::Program
                 | Self::Settings
                 | Self::Preload
-                | Self::Arg
                 | Self::Run
                 | Self::Failed
                 | Self::Value
