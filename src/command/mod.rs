@@ -12,7 +12,6 @@ use std::{
     os::fd::OwnedFd,
     process::{ExitStatus, Output},
     sync::Arc,
-    time::Duration,
 };
 
 pub use self::child::Child;
@@ -89,8 +88,6 @@ pub struct Command {
     fds: Vec<(i32, Arc<OwnedFd>)>,
     before: Vec<Task<std::io::Result<()>>>,
     pub(crate) settings: Settings,
-    /// How long the program may take to start.
-    patience: Option<Duration>,
 }
 
 impl Command {
@@ -104,7 +101,6 @@ impl Command {
             fds: Vec::new(),
             before: Vec::new(),
             settings: Settings::default(),
-            patience: None,
         }
     }
 
@@ -172,12 +168,6 @@ impl Command {
     /// ```
     pub fn before_exec(&mut self, task: Task<std::io::Result<()>>) -> &mut Self {
         self.before.push(task);
-        self
-    }
-
-    /// Limits the wait until the program has been executed; 10 s by default.
-    pub fn start_timeout(&mut self, patience: Duration) -> &mut Self {
-        self.patience = Some(patience);
         self
     }
 
@@ -250,8 +240,8 @@ impl Command {
             before: &self.before,
         });
         let worker = match is_launched {
-            true => Process::launch(settings, self.patience, &task, &lent),
-            false => Process::made_of(settings, self.patience)?.execute(&task),
+            true => Process::launch(settings, &task, &lent),
+            false => Process::made_of(settings)?.execute(&task),
         };
         worker.map(Child::new)
     }

@@ -49,6 +49,7 @@ mod environment;
 mod identity;
 mod limits;
 mod place;
+mod start;
 mod stdio;
 
 /// # What a process is made of

@@ -13,11 +13,6 @@ impl Settings {
     pub(crate) fn send_fd(&mut self, fd: impl Into<OwnedFd>) {
         self.add(Setting::new(What::RawArg).fd(Arc::new(fd.into())));
     }
-
-    /// Takes the raw arguments out, which are all that a preload gets.
-    pub(crate) fn take_raw_args(&mut self) -> Self {
-        self.take_all(What::RawArg)
-    }
 }
 
 /// Puts them where [`take_args`](crate::raw::take_args) finds them.
@@ -64,12 +59,12 @@ mod tests {
     }
 
     #[test]
-    fn a_preload_takes_them_out_and_leaves_the_others() {
+    fn they_are_taken_out_and_the_others_stay() {
         let mut settings = sample();
-        let raw = settings.take_raw_args();
+        let raw = settings.take_all(What::RawArg);
         assert_eq!(raw.of(What::RawArg).count(), 3);
         assert_eq!((raw.iter().count(), settings.iter().count()), (3, 1));
-        assert!(settings.has(What::Umask) && settings.take_raw_args().is_empty());
+        assert!(settings.has(What::Umask) && settings.take_all(What::RawArg).is_empty());
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<S> Process<S> {
                 "a process that has live workers cannot be given away: fork it first",
             ));
         }
-        let deadline = self.until(template::PATIENCE);
+        let deadline = self.settings.until(template::PATIENCE);
         // Its first words are for this program.
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         peer.line

@@ -1,6 +1,6 @@
 //! Starting a program without a process that was forked for it.
 
-use std::{os::fd::BorrowedFd, sync::Arc, time::Duration};
+use std::{os::fd::BorrowedFd, sync::Arc};
 
 use super::{
     Process,
@@ -11,7 +11,6 @@ use crate::{
     error::{Error, Result},
     parcel::Encoder,
     settings::{Ends, Settings},
-    sys::poll::Deadline,
     task::Task,
 };
 
@@ -20,11 +19,10 @@ impl Process {
     /// that was forked for it. Returns when it has been executed.
     pub(crate) fn launch(
         mut settings: Settings,
-        patience: Option<Duration>,
         task: &Task<()>,
         more: &[BorrowedFd<'_>],
     ) -> Result<Worker<()>> {
-        let deadline = Deadline::after(patience.unwrap_or(template::PATIENCE));
+        let deadline = settings.until(template::PATIENCE);
         let load = task.load();
         load.check()?;
         let ends = Ends::make(&mut settings)?;
@@ -37,8 +35,8 @@ impl Process {
         let origin = peer.origin().cloned();
         // It says that it is there, then closes its socket: one word to wait for.
         peer.await_end(deadline);
-        let started = Started::new(peer, settings, ends, Until::Executed);
-        let result = started.begin(task, more, deadline);
+        let started = Started::new(peer, settings, ends, Until::Executed, deadline);
+        let result = started.begin(task, more);
         if result.as_ref().is_err_and(Error::is_timeout) {
             // It may be waiting for a file system that does not answer.
             origin.inspect(launcher::give_up);

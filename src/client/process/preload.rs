@@ -14,7 +14,7 @@ use crate::{
         template,
     },
     error::{Error, ErrorKind, Result},
-    settings::Settings,
+    settings::{Settings, What},
     sys::{pidfd, poll::Deadline},
     task::{Load, Preload, RunsIn},
     wire::frame::{Head, Kind},
@@ -70,14 +70,13 @@ impl<S> Process<S> {
     /// ```
     pub fn preload<T, K: RunsIn<S>>(mut self, preload: Preload<T, K>) -> Result<Process<T>> {
         let load = preload.load();
-        let deadline = self.until(PRELOAD);
-        let raw = self.settings.take_raw_args();
+        let deadline = self.settings.until(PRELOAD);
+        let raw = self.settings.take_all(What::RawArg);
         let lease = self
             .lease
             .preloaded(load, raw, deadline)
             .map_err(|error| error.with_entry(load.entry.path()))?;
         Ok(Process {
-            patience: self.patience,
             settings: self.settings,
             lease,
             state: PhantomData,

@@ -7,7 +7,7 @@ use std::os::{
 
 use super::{Process, started::Until};
 use crate::{
-    client::{template, worker::Worker},
+    client::worker::Worker,
     error::{Error, Result},
     registry,
     task::{Anywhere, Task},
@@ -55,10 +55,9 @@ impl<S> Process<S> {
         let (near, far) = UnixStream::pair().map_err(tried)?;
         near.set_nonblocking(true).map_err(tried)?;
         let task: Task<(), Anywhere> = Task::new(entry, |_| Ok(()), |_| Ok(()));
-        let deadline = self.until(template::PATIENCE);
         let more = [far.as_fd()];
-        let started = self.start(task.load(), &more, Until::Ready, deadline)?;
-        Ok((started.begin(&task, &more, deadline)?, near))
+        let started = self.start(task.load(), &more, Until::Ready)?;
+        Ok((started.begin(&task, &more)?, near))
     }
 
     /// Sends octets as a raw argument: with the task, or before a preload. A fork has its
