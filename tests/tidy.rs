@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["settings"],
     &["codec"],
     &["task"],
-    &["program", "wire"],
+    &["launch", "wire"],
     &["client", "server"],
     &["channel", "command", "current", "tokio"],
     &["setters"],

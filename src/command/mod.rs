@@ -1,7 +1,7 @@
-//! Other programs, started by the template.
+//! Other executables, launched by the template.
 //!
-//! `Command` records what to start; `Child` is the handle. How a process becomes
-//! the program is in `program`.
+//! `Command` records what to launch; `Child` is the handle. How a process becomes
+//! another executable is in `launch`.
 
 mod child;
 mod inherited;
@@ -20,7 +20,7 @@ use crate::{
     client::{Process, lend},
     error::Result,
     hooks::{self, When},
-    program::{self, Wanted},
+    launch::{self, Wanted},
     settings::{STREAMS, Settings, What, stdio::Stdio},
     sys::environment::own_status,
     task::Task,
@@ -230,7 +230,7 @@ impl Command {
             true => lend(&settings),
             false => Default::default(),
         };
-        let task = program::task(Wanted {
+        let task = launch::task(Wanted {
             name: &self.program,
             arg0: self.arg0.as_ref().unwrap_or(&self.program),
             args: &self.args,

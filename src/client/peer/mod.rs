@@ -40,7 +40,7 @@ pub(crate) struct Peer {
     pub(super) birth: Birth<Arc<Peer>>,
     pub(super) life: Life,
     stock: Mutex<Stock<Arc<Peer>>>,
-    /// The fork of it that starts programs.
+    /// The fork of it that launches executables.
     pub(super) launcher: Mutex<Option<Arc<Peer>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Starting a program without a process that was forked for it.
+//! Launching an executable without a process that was forked for it.
 
 use std::{os::fd::BorrowedFd, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Process {
-    /// Starts a program with these settings, which are plain, without a process
+    /// Launches an executable with these settings, which are plain, without a process
     /// that was forked for it. Returns when it has been executed.
     pub(crate) fn launch(
         mut settings: Settings,
@@ -30,7 +30,7 @@ impl Process {
         settings.encode(&mut out);
         out.bytes.extend_from_slice(&load.bytes);
         let fds: Vec<_> = settings.fds().chain(load.all_fds(more)).collect();
-        let start = |launcher: &Arc<Peer>| launcher.start_program(&out.bytes, &fds, deadline);
+        let start = |launcher: &Arc<Peer>| launcher.launch(&out.bytes, &fds, deadline);
         let peer = launcher::with(start)?;
         let origin = peer.origin().cloned();
         // It says that it is there, then closes its socket: one word to wait for.

@@ -51,7 +51,7 @@ impl<S> Process<S> {
             .begin(&task, &[])
     }
 
-    /// Runs a task that executes another program. Returns when that has been executed.
+    /// Runs a task that becomes another executable. Returns when that has been executed.
     pub(crate) fn execute(self, task: &Task<()>) -> Result<Worker<()>> {
         self.start(task.load(), &[], Until::Executed)?
             .begin(task, &[])

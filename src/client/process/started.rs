@@ -29,7 +29,7 @@ pub(super) enum Until {
     Exists,
     /// The process is what its settings and hooks make of it.
     Ready,
-    /// The process has executed another program.
+    /// The process has become another executable.
     Executed,
 }
 
@@ -144,7 +144,7 @@ impl Started {
                 self.ends,
                 self.tree,
             )),
-            // A caller that executes a program knows no entry.
+            // A caller that launches an executable knows no entry.
             Err(error) if self.until == Until::Executed => Err(error),
             Err(error) => Err(error.with_entry(entry)),
         }

@@ -54,9 +54,9 @@ kinds! {
     Token,
     /// To a process: somebody waits for the spare with this number, so fork it now.
     Hurry,
-    /// To a process: start the program that the new process was already told to become.
-    /// Otherwise this is the same as `Fork`.
-    Program,
+    /// To a process: launch what the body says, with these settings. Otherwise this is
+    /// the same as `Fork`.
+    Launch,
     /// To a process: it is given away, and another owner will speak. Answered by
     /// `Done`.
     Give,
@@ -90,7 +90,7 @@ impl Kind {
     pub(crate) fn is_parcel(self) -> bool {
         matches!(
             self,
-            Self::Program
+            Self::Launch
                 | Self::Settings
                 | Self::Preload
                 | Self::Run
