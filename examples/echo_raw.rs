@@ -29,8 +29,9 @@ fn main() -> anyhow::Result<()> {
     let mut journal = tempfile::tempfile()?;
 
     // Everything sent before `fork` is in every worker …
-    let pool = Process::new()?;
-    pool.send_arg("shout")?.send_fd(journal.try_clone()?)?;
+    let pool = Process::new()?
+        .send_arg("shout")
+        .send_fd(journal.try_clone()?);
 
     let mut workers = Vec::new();
     for id in 1..=3 {
@@ -39,8 +40,7 @@ fn main() -> anyhow::Result<()> {
         notes.rewind()?;
 
         // … and everything sent afterwards only in this one, in this order.
-        let process = pool.fork()?;
-        process.send_arg(format!("worker {id}"))?.send_fd(notes)?;
+        let process = pool.fork()?.send_arg(format!("worker {id}")).send_fd(notes);
         // The path may be given whole, or by its end if that is unambiguous.
         let (worker, conn) = process.run_raw("echo")?;
         // Our end is non-blocking, ready for an event loop. This is none.

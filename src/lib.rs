@@ -27,7 +27,7 @@ mod bytes;
 mod codec;
 mod task;
 
-mod program;
+mod launch;
 mod wire;
 
 mod client;

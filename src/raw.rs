@@ -1,8 +1,8 @@
 //! The raw layer: octets and descriptors for an entry that
 //! [`Process::run_raw`](crate::Process::run_raw) runs by its name.
 //! [`Process::send_arg`](crate::Process::send_arg) and
-//! [`send_fd`](crate::Process::send_fd) send them, and they arrive in the order in
-//! which they were sent.
+//! [`send_fd`](crate::Process::send_fd) send them with the task, and they arrive in the
+//! order in which they were sent.
 
 use std::{cell::RefCell, mem::ManuallyDrop, os::fd::OwnedFd};
 
@@ -46,9 +46,9 @@ thread_local! {
 
 /// Takes, and clears, the raw arguments sent to this process so far.
 ///
-/// It is for a preload that wants them before any worker is forked: a worker that is
-/// forked afterwards has only those sent later. An entry may call it too. In the
-/// program itself, and in a thread other than the entry's, there are none.
+/// It is for a preload, which gets those that were sent before it. A worker that is
+/// forked afterwards has what the preload did not take, and what is sent later. An
+/// entry may call it too. In the program itself, and in a thread other than the entry's, there are none.
 ///
 /// # Examples
 ///
@@ -71,8 +71,7 @@ thread_local! {
 ///     (config.clone(), zygote::raw::take_args().len())
 /// }
 ///
-/// let process = Process::new()?;
-/// process.send_arg("verbose")?.send_arg("=1")?;
+/// let process = Process::new()?.send_arg("verbose").send_arg("=1");
 /// let process = process.preload(configure::task())?;
 /// assert_eq!(show::spawn(&process)?.join()?, (b"verbose=1".to_vec(), 0));
 /// # Ok::<(), zygote::Error>(())
@@ -85,18 +84,4 @@ pub fn take_args() -> Args {
 /// Puts an argument at the end of this process's list.
 pub(crate) fn hold(arg: Arg) {
     HELD.with(|held| held.borrow_mut().push(arg));
-}
-
-/// Gives the numbers of the descriptors in the list.
-pub(crate) fn held_fds() -> Vec<i32> {
-    use std::os::fd::AsRawFd;
-    HELD.with(|held| {
-        held.borrow()
-            .iter()
-            .filter_map(|arg| match arg {
-                Arg::Fd(fd) => Some(fd.as_raw_fd()),
-                Arg::Bytes(_) => None,
-            })
-            .collect()
-    })
 }

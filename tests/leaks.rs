@@ -150,9 +150,8 @@ fn round(ground: &mut Ground, n: u32) -> u32 {
         .collect();
     assert_eq!(got, [0, 1, 2]);
     worker.join().unwrap();
-    let process = fork();
-    process.send_arg("argument").unwrap();
-    process.send_fd(ground.file.try_clone().unwrap()).unwrap();
+    let process = fork().send_arg("argument");
+    let process = process.send_fd(ground.file.try_clone().unwrap());
     let (worker, _conn) = process.run_raw("raw").unwrap();
     worker.join().unwrap();
     let given = Process::<()>::from_fd(fork().into_fd().unwrap()).unwrap();

@@ -3,7 +3,7 @@
 
 use std::sync::{
     OnceLock,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use crate::error::Error;
@@ -63,31 +63,13 @@ impl<P> Birth<P> {
     }
 }
 
-/// What is known of a process apart from what it says.
-///
-/// ```text
-///  Untold ─ told ─▶ Told ──┐
-///    │  │                  ├─ found dead ─▶ Dead
-///    │  └──────────────────┘
-///    └─ given up, or found never to have been ─▶ never (beside the stage)
-/// ```
+/// What is known of a process apart from what it says. It is never taken back.
 #[derive(Debug, Default)]
 pub(super) struct Life {
-    stage: AtomicU8,
+    /// Whether the process is dead. A child that it was just forking may hold its
+    /// socket open for a moment, and nobody reads there.
+    dead: AtomicBool,
     never: OnceLock<Never>,
-}
-
-/// The stages of a life; it goes on and never back.
-#[repr(u8)]
-enum Stage {
-    /// The process was told nothing, or only what any other can be told as well: a
-    /// task. Every life begins with this stage, so it is 0.
-    Untold,
-    /// The process was told something that another process would not know.
-    Told,
-    /// The process is dead. A child that it was just forking may hold its socket open
-    /// for a moment, and nobody reads there.
-    Dead,
 }
 
 /// Why there will be no `Hello`.
@@ -100,24 +82,12 @@ struct Never {
 }
 
 impl Life {
-    pub(super) fn mark_told(&self) {
-        self.go_on_to(Stage::Told);
-    }
-
     pub(super) fn mark_dead(&self) {
-        self.go_on_to(Stage::Dead);
-    }
-
-    fn go_on_to(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::Relaxed);
-    }
-
-    fn stage(&self) -> u8 {
-        self.stage.load(Ordering::Relaxed)
+        self.dead.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_dead(&self) -> bool {
-        self.stage() == Stage::Dead as u8
+        self.dead.load(Ordering::Relaxed)
     }
 
     /// Notes that it will never say `Hello`. The first reason counts, and is given
@@ -132,16 +102,10 @@ impl Life {
         self.never.get().map(|never| &never.why)
     }
 
-    /// Tells whether another process is as good as this one, as long as this one has
-    /// said nothing.
-    pub(super) fn is_untold(&self) -> bool {
-        self.stage() == Stage::Untold as u8
-    }
-
     /// Tells whether it is certain that it ran nothing, and that its being gone is all
     /// that went wrong, so that another may take its place.
     pub(super) fn has_vanished(&self) -> bool {
-        self.is_untold() && self.never.get().is_some_and(|never| never.is_silent)
+        self.never.get().is_some_and(|never| never.is_silent)
     }
 }
 
@@ -177,28 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn a_life_goes_on_and_never_back() {
+    fn only_one_that_is_gone_without_a_word_is_replaced() {
         let life = Life::default();
-        assert!(life.is_untold() && !life.is_dead());
-        life.mark_told();
-        assert!(!life.is_untold() && !life.is_dead());
+        assert!(!life.has_vanished() && !life.is_dead(), "it may be there");
         life.mark_dead();
-        assert!(life.is_dead());
-        life.mark_told();
-        assert!(life.is_dead(), "it stays so");
-        let untold = Life::default();
-        untold.mark_dead();
-        assert!(untold.is_dead() && !untold.is_untold());
-    }
-
-    #[test]
-    fn one_that_is_gone_without_a_word_is_replaced_unless_it_knew_something() {
-        let life = Life::default();
-        assert!(!life.has_vanished(), "it may be there");
+        assert!(!life.has_vanished() && life.is_dead(), "it may have run");
         life.mark_never(error("gone"), true);
         assert!(life.has_vanished());
-        life.mark_told();
-        assert!(!life.has_vanished());
     }
 
     #[test]

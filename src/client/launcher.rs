@@ -1,5 +1,5 @@
-//! The process that starts programs: a fork of the default template. The
-//! template itself never sees an argument, and serves on while a program comes
+//! The process that launches executables: a fork of the default template. The
+//! template itself never sees an argument, and serves on while an executable comes
 //! from a slow disk.
 
 use std::sync::Arc;
@@ -61,8 +61,8 @@ fn usable(held: &Option<Arc<Peer>>) -> Option<Arc<Peer>> {
     held.as_ref().filter(is_good).cloned()
 }
 
-/// Gives a launcher up, so that another one starts the next program. It ends when what
-/// it has started has ended. Waits for requests that are just being sent.
+/// Gives a launcher up, so that another one does the next launch. It ends when what
+/// it has launched has ended. Waits for requests that are just being sent.
 pub(super) fn give_up(launcher: &Arc<Peer>) {
     let _nobody = template::nobody_asking();
     let is_it = |held: &mut Arc<Peer>| Arc::ptr_eq(held, launcher);

@@ -16,12 +16,12 @@ use crate::{
 macro_rules! numbers {
     ($($number:ty)*) => {
         $(impl Hand for Vec<$number> {
-            fn encode(self, out: &mut Encoder) -> Result<()> {
+            fn encode_by_hand(self, out: &mut Encoder) -> Result<()> {
                 out.push_bytes(bytemuck::cast_slice(&self));
                 Ok(())
             }
 
-            fn decode(input: &mut Decoder) -> Result<Self> {
+            fn decode_by_hand(input: &mut Decoder) -> Result<Self> {
                 collect(input.take_bytes()?)
             }
         })*
@@ -65,13 +65,13 @@ mod tests {
 
     fn there_and_back<T: Hand>(value: T) -> Result<T> {
         let mut out = Encoder::default();
-        value.encode(&mut out)?;
+        value.encode_by_hand(&mut out)?;
         for end in 0..out.bytes.len() {
             let mut cut = Decoder::new(out.bytes[..end].to_vec(), Vec::new());
-            assert!(T::decode(&mut cut).is_err_and(|error| error.is_invalid()));
+            assert!(T::decode_by_hand(&mut cut).is_err_and(|error| error.is_invalid()));
         }
         let mut input = Decoder::new(out.bytes, out.fds);
-        let value = T::decode(&mut input)?;
+        let value = T::decode_by_hand(&mut input)?;
         input.finish()?;
         Ok(value)
     }
@@ -97,10 +97,10 @@ mod tests {
     fn where_they_begin_does_not_matter() -> Result<()> {
         let mut out = Encoder::default();
         out.push_byte(1);
-        vec![1.5_f64, 2.5].encode(&mut out)?;
+        vec![1.5_f64, 2.5].encode_by_hand(&mut out)?;
         let mut input = Decoder::new(out.bytes, out.fds);
         input.take_byte()?;
-        assert_eq!(Vec::<f64>::decode(&mut input)?, [1.5, 2.5]);
+        assert_eq!(Vec::<f64>::decode_by_hand(&mut input)?, [1.5, 2.5]);
         input.finish()
     }
 
@@ -109,7 +109,7 @@ mod tests {
         let mut out = Encoder::default();
         out.push_bytes(&[0; 12]);
         let mut input = Decoder::new(out.bytes, out.fds);
-        let error = Vec::<u64>::decode(&mut input).unwrap_err();
+        let error = Vec::<u64>::decode_by_hand(&mut input).unwrap_err();
         assert!(error.is_invalid());
         assert!(error.to_string().contains("12 bytes"), "{error}");
     }

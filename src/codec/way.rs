@@ -218,7 +218,7 @@ pub trait Travels: Sized {
 pub trait TravelsInBox {}
 
 impl<T: ?Sized + TravelsInBox> Travels for Box<T> {
-    fn never() -> Never {
+    fn never_travels() -> Never {
         unreachable!("no type has the bound")
     }
 }
@@ -232,13 +232,13 @@ impl<T: ?Sized + TravelsInBox> Travels for Box<T> {
 pub trait TravelsShared {}
 
 impl<T: ?Sized + TravelsShared> Travels for Arc<T> {
-    fn never() -> Never {
+    fn never_travels() -> Never {
         unreachable!("no type has the bound")
     }
 }
 
 impl<T: ?Sized + TravelsShared> Travels for Rc<T> {
-    fn never() -> Never {
+    fn never_travels() -> Never {
         unreachable!("no type has the bound")
     }
 }

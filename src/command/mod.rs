@@ -1,7 +1,7 @@
-//! Other programs, started by the template.
+//! Other executables, launched by the template.
 //!
-//! `Command` records what to start; `Child` is the handle. How a process becomes
-//! the program is in `program`.
+//! `Command` records what to launch; `Child` is the handle. How a process becomes
+//! another executable is in `launch`.
 
 mod child;
 mod gather;
@@ -22,7 +22,7 @@ use crate::{
     client::{Process, lend},
     error::{Error, Result},
     hooks::{self, When},
-    program::{self, Wanted},
+    launch::{self, Wanted},
     settings::{STREAMS, Settings, What, stdio::Stdio},
     sys::environment::own_status,
     task::Task,
@@ -94,8 +94,6 @@ pub struct Command {
     fds: Vec<(i32, Arc<OwnedFd>)>,
     before: Vec<Task<std::io::Result<()>>>,
     pub(crate) settings: Settings,
-    /// How long the program may take to start.
-    patience: Option<Duration>,
 }
 
 impl Command {
@@ -109,7 +107,6 @@ impl Command {
             fds: Vec::new(),
             before: Vec::new(),
             settings: Settings::default(),
-            patience: None,
         }
     }
 
@@ -177,12 +174,6 @@ impl Command {
     /// ```
     pub fn before_exec(&mut self, task: Task<std::io::Result<()>>) -> &mut Self {
         self.before.push(task);
-        self
-    }
-
-    /// Limits the wait until the program has been executed; 10 s by default.
-    pub fn start_timeout(&mut self, patience: Duration) -> &mut Self {
-        self.patience = Some(patience);
         self
     }
 
@@ -278,7 +269,7 @@ impl Command {
             true => lend(&settings),
             false => Default::default(),
         };
-        let task = program::task(Wanted {
+        let task = launch::task(Wanted {
             name: &self.program,
             arg0: self.arg0.as_ref().unwrap_or(&self.program),
             args: &self.args,
@@ -288,8 +279,8 @@ impl Command {
             before: &self.before,
         });
         let worker = match is_launched {
-            true => Process::launch(settings, self.patience, &task, &lent),
-            false => Process::made_of(settings, self.patience)?.execute(&task),
+            true => Process::launch(settings, &task, &lent),
+            false => Process::made_of(settings)?.execute(&task),
         };
         worker.map(Child::new)
     }

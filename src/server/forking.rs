@@ -14,7 +14,6 @@ use super::{
 use crate::{
     error::{Error, Result},
     hooks::When,
-    raw,
     sys::{
         fail, fd,
         fork::{self, Refusal, Side},
@@ -174,7 +173,6 @@ impl Host {
     /// so forks keep them. `others` are the library's.
     pub(super) fn keep_descriptors(&mut self, others: &[RawFd]) {
         let mut not = self.own_descriptors();
-        not.extend(raw::held_fds());
         not.extend(others);
         self.kept = fd::open_numbers();
         // The handles that a preload's code has on processes work in this process only:
@@ -251,7 +249,6 @@ impl Host {
     )]
     fn close_inherited(&self) {
         let mut keep = self.kept.clone();
-        keep.extend(raw::held_fds());
         keep.push(self.socket.as_raw_fd());
         // SAFETY: the template's own descriptors were forgotten just above;
         // all others that live values own are in the list.

@@ -32,7 +32,8 @@ pub(super) struct Host {
     /// nobody has taken it over yet.
     pub(super) owner: Option<OwnedFd>,
     pub(super) state: Option<State>,
-    /// The settings of the worker that it becomes.
+    /// The settings of the worker that it becomes, or the raw arguments of its next
+    /// preload.
     pub(super) settings: Settings,
     /// Made by the first fork.
     pub(super) family: Option<Family>,

@@ -1,9 +1,9 @@
-//! Starts programs without a fork: the new process runs in this one's memory, as
-//! after `vfork`, until it has become the program.
+//! Launches executables without a fork: the new process runs in this one's memory, as
+//! after `vfork`, until it has become the executable.
 //!
 //! No user code runs in between. When settings, hooks or tasks ask for more than the
-//! few system calls that are allowed there, a worker executes the program instead, see
-//! `crate::program`.
+//! few system calls that are allowed there, a worker executes it instead, see
+//! `crate::launch`.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     error::Result,
+    launch::{self, Plan},
     parcel::Decoder,
-    program::{self, Plan},
     settings::Settings,
     sys::{
         environment, fail,
@@ -30,12 +30,12 @@ use crate::{
 struct Launch {
     settings: Settings,
     plan: Plan,
-    /// The environment of the program, each variable with its NUL.
+    /// The environment, each variable with its NUL.
     variables: Vec<u8>,
 }
 
 impl Host {
-    /// Starts the program that the new process was told to become.
+    /// Launches what the owner asks for.
     pub(super) fn launch(&mut self, frame: Frame) {
         fail::point("template: request received");
         let number = frame.number;
@@ -43,7 +43,7 @@ impl Host {
         let Some(end) = self.admit(input.take_fd().ok()) else {
             return;
         };
-        // What `ps` shows from the first program on.
+        // What `ps` shows from the first launch on.
         image::set_title("launcher", u64::from(fork::parent().cast_unsigned()));
         let launch = match Launch::decode(input) {
             Ok(launch) => launch,
@@ -72,26 +72,26 @@ impl Launch {
         let variables = settings.take_variables().unwrap_or_default();
         Ok(Self {
             settings,
-            plan: program::plan(&mut input)?,
+            plan: launch::plan(&mut input)?,
             variables,
         })
     }
 
-    /// Starts the program and gives its process id.
+    /// Launches it and gives its process id.
     fn start(&self, end: &OwnedFd, launcher: i32) -> Result<i32, Refusal> {
         let single = Single::check()?;
         ours::set_main_socket(end.as_fd());
-        let program = environment::with(&single, &self.variables, || {
-            fork::vfork(&single, || self.become_program(end, launcher))
+        let launched = environment::with(&single, &self.variables, || {
+            fork::vfork(&single, || self.become_executable(end, launcher))
         });
-        program.map_err(Refusal::Os)
+        launched.map_err(Refusal::Os)
     }
 
     /// Runs in the new process, which shares the launcher's memory. What is owned here
     /// at the exec would stay in the launcher, and a process that is killed while it
     /// allocates would leave a broken heap there. So nothing is allocated, unless this
     /// fails.
-    fn become_program(&self, end: &OwnedFd, launcher: i32) {
+    fn become_executable(&self, end: &OwnedFd, launcher: i32) {
         let prepared = self.prepare(end, launcher);
         let error = prepared.err().unwrap_or_else(|| self.plan.carry_out());
         fail_on(end, &error);

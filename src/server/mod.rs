@@ -4,7 +4,7 @@
 //! executed to be a template; `root` makes it one. `host` is what a process is and says
 //! of itself, `serve` the loop of one that has not been told what to run. `forking`
 //! makes other processes from it, when it is asked or when `backlog` says so, and
-//! `launch` starts other programs. `family` keeps its children, by the rules in
+//! `launch` launches other executables. `family` keeps its children, by the rules in
 //! `children`.
 //!
 //! `preload` runs a preload in a process, `worker` an entry with its `settings`;

@@ -1,8 +1,10 @@
 //! Runs a preload in a process that forks others.
 
+use std::mem;
+
 use super::{
     host::{Host, threads},
-    job, output, panics,
+    job, keeper, output, panics,
     perform::{end_unheard, perform},
     streams,
 };
@@ -26,6 +28,7 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
     fail::set_role("template");
     let wants_huge_pages = frame.number & HUGE_PAGES != 0;
     let state = host.state.take();
+    let raw = mem::take(&mut host.settings);
     // This is what stands at 0 to 2 before the preload. Afterwards there may be no room
     // to open it.
     let nothing = match fd::standard(0).and_then(|null| null.try_clone_to_owned()) {
@@ -33,7 +36,10 @@ pub(super) fn run(host: &mut Host, mut frame: Frame) {
         Err(error) => host.give_up(error, "keeping the standard streams failed"),
     };
     phase::enter(Phase::Running);
-    let result = streams::take(&mut frame).and_then(|()| perform(|| load(state, frame)));
+    let result = streams::take(&mut frame)
+        // What they brought is closed here: the preload has its own copies.
+        .and_then(move |()| raw.apply(keeper::enter))
+        .and_then(|()| perform(|| load(state, frame)));
     phase::enter(Phase::Serving);
     fail::point("template: after preload");
     // The preload may have changed what a template depends on.

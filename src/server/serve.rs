@@ -6,7 +6,6 @@ use super::{backlog::Backlog, family::Family, host::Host, preload, worker};
 use crate::{
     error::{Error, Result},
     parcel::Decoder,
-    raw::{self, Arg},
     settings::Settings,
     sys::{
         fail, fork,
@@ -32,11 +31,9 @@ impl Host {
                 Kind::Fork => self = self.fork(frame),
                 Kind::Spare => self.take_spare(frame),
                 Kind::Hurry => self = self.hurry(frame.number),
-                Kind::Program => self.launch(frame),
+                Kind::Launch => self.launch(frame),
                 Kind::Preload => preload::run(&mut self, frame),
-                Kind::Arg => raw::hold(Arg::Bytes(frame.body)),
                 Kind::Settings => self.take_settings(frame),
-                Kind::Fd => frame.fds.into_iter().for_each(|fd| raw::hold(Arg::Fd(fd))),
                 Kind::Run => match self.check_idle("run an entry") {
                     Ok(()) => {
                         fail::point("process: task received");
@@ -86,7 +83,7 @@ impl Host {
                     self.deaf = true;
                 }
                 // The owner keeps the sockets of all others open, as long as it lives
-                // and executes no other program.
+                // and executes nothing else.
                 Err(Trouble::Closed { .. }) => fork::exit(0),
                 Err(Trouble::NoRoom { kind, number }) => self.lost(kind, number),
                 // For example, there is no memory for it.
@@ -169,7 +166,7 @@ impl Host {
 
     /// Deals with a frame that arrived without its descriptors.
     fn lost(&mut self, kind: Kind, number: u64) {
-        if matches!(kind, Kind::Fork | Kind::Spare | Kind::Program) {
+        if matches!(kind, Kind::Fork | Kind::Spare | Kind::Launch) {
             return self.unborn(number, libc::EMFILE);
         }
         self.give_up(

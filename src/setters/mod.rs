@@ -49,6 +49,7 @@ mod environment;
 mod identity;
 mod limits;
 mod place;
+mod start;
 mod stdio;
 
 /// # What a process is made of
@@ -58,11 +59,11 @@ mod stdio;
 /// are never applied in a template: a preload runs with the template's own environment,
 /// directory and rights.
 ///
-/// Whatever the order of the calls, they are applied in this one: cgroup ·
-/// standard streams · OOM score, nice, I/O priority, CPU affinity, scheduler ·
-/// namespaces · session, process group, terminal · root · rlimits · groups,
-/// group, user, capabilities, dumpable, no-new-privileges · directory, umask ·
-/// environment · title, thread name · hooks of the program · confinement.
+/// Whatever the order of the calls, they are applied in this one: cgroup · standard
+/// streams · raw arguments · OOM score, nice, I/O priority, CPU affinity, scheduler ·
+/// namespaces · session, process group, terminal · root · rlimits · groups, group, user,
+/// capabilities, dumpable, no-new-privileges · directory, umask · environment · title,
+/// thread name · hooks of the program · confinement.
 ///
 /// The first setting that fails is the error of [`run`](Self::run)
 /// ([`is_setting`](crate::Error::is_setting)), which names the setting, its value and

@@ -7,7 +7,7 @@ use super::confine;
 use super::{
     Setting, Settings, What, detached, identity, limits,
     namespaces::{self, EnterPid},
-    place,
+    place, raw_arg,
     setting::quoted,
     stdio, surroundings, variables,
     what::table,

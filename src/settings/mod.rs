@@ -7,8 +7,8 @@
 // `Settings`. They are recorded in the program, sent with the task, and applied in the
 // new process. The table of all kinds, with their order, is in `what`. Each topic has a
 // file with the methods that record its settings and the functions that apply them:
-// `stdio`, `variables`, `surroundings`, `place`, `namespaces`, `limits`, `identity`,
-// `detached`, `confine`. `apply` goes through them in the new process.
+// `stdio`, `raw_arg`, `variables`, `surroundings`, `place`, `namespaces`, `limits`,
+// `identity`, `detached`, `confine`. `apply` goes through them in the new process.
 
 mod apply;
 mod capability;
@@ -19,6 +19,7 @@ mod identity;
 mod limits;
 mod namespaces;
 mod place;
+mod raw_arg;
 mod resource;
 mod setting;
 pub(crate) mod stdio;

@@ -4,12 +4,14 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
 use super::What;
 use crate::{
     error::Result,
     parcel::{Decoder, Encoder},
+    sys::poll::Deadline,
 };
 
 /// One setting and its values. What they mean is known to two functions of its topic,
@@ -67,43 +69,76 @@ pub(super) fn quoted(text: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(text))
 }
 
-/// All settings of a process.
+/// All settings of a process, and how long its start may take.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settings(Vec<Setting>);
+pub(crate) struct Settings {
+    all: Vec<Setting>,
+    /// Is no setting of the new process, and stays in the program.
+    patience: Option<Duration>,
+    /// Is for preloads, and sent with them.
+    huge_pages: bool,
+}
 
 impl Settings {
+    pub(crate) fn start_timeout(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+    }
+
+    pub(crate) fn huge_pages(&mut self) {
+        self.huge_pages = true;
+    }
+
+    pub(crate) fn wants_huge_pages(&self) -> bool {
+        self.huge_pages
+    }
+
+    /// Gives the deadline of a start that begins now, which has this time unless
+    /// another was set.
+    pub(crate) fn until(&self, default: Duration) -> Deadline {
+        Deadline::after(self.patience.unwrap_or(default))
+    }
+
     /// Records a setting in place of any other of its kind.
     pub(super) fn put(&mut self, setting: Setting) {
         self.remove(setting.what);
-        self.0.push(setting);
+        self.all.push(setting);
     }
 
     /// Records a setting in place of the one of its kind and first number.
     pub(super) fn put_numbered(&mut self, setting: Setting) {
         let is_same =
             |it: &Setting| it.what == setting.what && it.numbers.first() == setting.numbers.first();
-        self.0.retain(|it| !is_same(it));
-        self.0.push(setting);
+        self.all.retain(|it| !is_same(it));
+        self.all.push(setting);
     }
 
     /// Records a setting beside others of its kind.
     pub(super) fn add(&mut self, setting: Setting) {
-        self.0.push(setting);
+        self.all.push(setting);
     }
 
     /// Removes all of this kind, as if none had been recorded.
     pub(super) fn remove(&mut self, what: What) {
-        self.0.retain(|setting| setting.what != what);
+        self.all.retain(|setting| setting.what != what);
     }
 
     /// Takes the first of this kind out.
     pub(super) fn take(&mut self, what: What) -> Option<Setting> {
-        let at = self.0.iter().position(|setting| setting.what == what)?;
-        Some(self.0.remove(at))
+        let at = self.all.iter().position(|setting| setting.what == what)?;
+        Some(self.all.remove(at))
+    }
+
+    /// Takes all of this kind out, in the order in which they were recorded.
+    pub(crate) fn take_all(&mut self, what: What) -> Self {
+        let all = self.all.extract_if(.., |it| it.what == what);
+        Self {
+            all: all.collect(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// Tells whether there is one of this kind.
@@ -117,11 +152,11 @@ impl Settings {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
-        self.0.iter()
+        self.all.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Setting> {
-        self.0.iter_mut()
+        self.all.iter_mut()
     }
 
     /// Tells whether a launch can carry all of them.
@@ -131,13 +166,13 @@ impl Settings {
 
     /// Sorts them into the order in which they are applied.
     pub(crate) fn sorted(mut self) -> Self {
-        self.0.sort_by_key(|setting| setting.what);
+        self.all.sort_by_key(|setting| setting.what);
         self
     }
 
     /// Puts all of them; their descriptors travel beside the bytes.
     pub(crate) fn encode(&self, out: &mut Encoder) {
-        for setting in &self.0 {
+        for setting in &self.all {
             out.push_byte(1);
             out.push_byte(setting.what as u8);
             push_list(out, setting.numbers.iter().map(|n| n.to_le_bytes()));
@@ -149,7 +184,7 @@ impl Settings {
 
     /// Gives the descriptors, in the order in which they are taken out.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let all = self.0.iter().flat_map(|setting| &setting.fds);
+        let all = self.all.iter().flat_map(|setting| &setting.fds);
         all.map(|fd| fd.as_fd())
     }
 
@@ -167,7 +202,7 @@ impl Settings {
             for _ in texts(input)? {
                 setting.fds.push(Arc::new(input.take_fd()?));
             }
-            settings.0.push(setting);
+            settings.all.push(setting);
         }
         Ok(settings)
     }
@@ -257,6 +292,16 @@ mod tests {
         assert!(settings.has(What::Rlimit) && !settings.has(What::Nice));
         assert!(settings.take(What::Rlimit).is_some() && settings.is_empty());
         assert!(settings.take(What::Rlimit).is_none());
+    }
+
+    #[test]
+    fn the_time_that_was_set_counts_and_is_no_setting() {
+        let mut settings = Settings::default();
+        assert!(settings.until(Duration::ZERO).passed());
+        settings.start_timeout(Duration::from_secs(60));
+        assert!(!settings.until(Duration::ZERO).passed() && settings.is_empty());
+        settings.start_timeout(Duration::ZERO);
+        assert!(settings.clone().until(Duration::from_secs(60)).passed());
     }
 
     #[test]

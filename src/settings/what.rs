@@ -18,6 +18,8 @@ macro_rules! table {
             Stdin "stdin" true stdio::stream;
             Stdout "stdout" true stdio::stream;
             Stderr "stderr" true stdio::stream;
+            // Each needs one more descriptor for a moment.
+            RawArg "send_arg" false raw_arg::hold, variables::show_nothing;
             OomScoreAdj "oom_score_adj" false limits::oom_score_adj;
             Nice "nice" false limits::nice;
             IoPriority "io_priority" false limits::io_priority, limits::show_io_priority;
@@ -130,6 +132,8 @@ mod tests {
             ],
             &[What::Namespaces, What::Session, What::ProcessGroup],
             &[What::Session, What::Terminal],
+            // The limit may be the number of descriptors.
+            &[What::RawArg, What::Rlimit],
             &[What::Namespaces, What::Root, What::Uid],
             &[
                 What::Rlimit,

@@ -1,4 +1,4 @@
-//! Becoming another program.
+//! Becoming another executable.
 
 use std::{
     ffi::{CStr, CString, OsStr, c_char},
@@ -19,20 +19,20 @@ pub(crate) fn place(streams: &[(RawFd, OwnedFd)]) -> io::Result<()> {
         .try_for_each(|(stream, fd)| fd::put(*stream, fd))
 }
 
-/// A program, and everything that is made before a process can become it.
+/// An executable, and everything that is made before a process can become it.
 #[derive(Debug)]
-pub(crate) struct Program {
-    /// The name of the program, which is looked for in `PATH` when it has no slash.
+pub(crate) struct Exec {
+    /// Its name, which is looked for in `PATH` when it has no slash.
     name: CString,
     /// Pointers to `_args`, then null.
     argv: Vec<*const c_char>,
     _args: Vec<CString>,
-    /// Which descriptors the program finds at which numbers. The descriptors are above
+    /// Which descriptors it finds at which numbers. The descriptors are above
     /// all of these numbers, so that placing one does not overwrite another.
     fds: Vec<(RawFd, OwnedFd)>,
 }
 
-impl Program {
+impl Exec {
     pub(crate) fn new(
         name: CString,
         args: Vec<CString>,
@@ -56,13 +56,13 @@ impl Program {
         OsStr::from_bytes(self.name.as_bytes())
     }
 
-    /// Replaces this process by the program. Returns only when that is not possible,
+    /// Replaces this process by the executable. Returns only when that is not possible,
     /// with the reason; then this process is as it was, except for the numbers of the
     /// descriptors and its signals. Allocates nothing.
     pub(crate) fn replace_this(&self, blocked: u64) -> io::Error {
         match place_beside_socket(&self.fds) {
             Ok(socket) => {
-                signal::for_program(blocked);
+                signal::for_launch(blocked);
                 let error = self.execute_found();
                 socket.restore();
                 error
@@ -75,7 +75,7 @@ impl Program {
 /// Does what `execvp(3)` does, except that a file that is not a program is an error, as
 /// with `posix_spawn`: glibc's function would give it to a shell, even a broken
 /// executable.
-impl Program {
+impl Exec {
     fn execute_found(&self) -> io::Error {
         let name = self.name.as_bytes_with_nul();
         if name.contains(&b'/') || name == [0] {

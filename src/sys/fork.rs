@@ -111,8 +111,8 @@ fn below(frame: &mut u8) -> *mut c_void {
 }
 
 /// Makes a child as `vfork(2)` does. It runs `body` in this process's own memory, while
-/// this process waits until the child has become another program or has ended, with 1
-/// when `body` is over. So nothing is copied, and it costs only what the program costs.
+/// this process waits until the child has become another executable or has ended, with
+/// 1 when `body` is over. So nothing is copied, and it costs only what the exec costs.
 ///
 /// What `body` changes in memory is changed here, too, and what it owns at its end
 /// stays in memory. Its descriptors, its directory and its signals are copies.

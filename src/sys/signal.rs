@@ -147,8 +147,8 @@ pub(crate) struct Signals {
 /// ignored in its forks.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
 
-/// Ignores these signals and no others; a program that is executed next inherits that.
-/// SIGPIPE is left to [`for_program`].
+/// Ignores these signals and no others; what is launched next inherits that.
+/// SIGPIPE is left to [`for_launch`].
 pub(crate) fn ignore(signals: u64) {
     let mut changed = (signals ^ IGNORED.load(Ordering::Relaxed)) & !bit(libc::SIGPIPE);
     while changed != 0 {
@@ -167,9 +167,9 @@ fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
-/// Sets what a program expects that is executed: SIGPIPE at its default, and these
+/// Sets what an executable expects: SIGPIPE at its default, and these
 /// signals blocked. (Handlers are gone with the exec.)
-pub(crate) fn for_program(blocked: u64) {
+pub(crate) fn for_launch(blocked: u64) {
     dispose(libc::SIGPIPE, libc::SIG_DFL);
     set_mask(blocked);
 }
@@ -312,7 +312,7 @@ pub(crate) fn live_on() {
 ///
 /// Only a process itself can take back its parent-death signal, so a running worker has
 /// to be interrupted for it. SIGURG is ignored by default: it does not harm a worker
-/// that has executed another program. (The Go runtime chose it to preempt threads for
+/// that has executed something else. (The Go runtime chose it to preempt threads for
 /// the same reason.)
 pub(crate) const DETACH: i32 = libc::SIGURG;
 

@@ -271,8 +271,7 @@ fn what_a_taken_process_runs_ends_with_its_new_owner() {
 fn a_process_that_was_taken_over_is_preloaded() {
     let _limit = watchdog(60);
     let taken = |process: Process| Process::<()>::from_fd(process.into_fd().unwrap()).unwrap();
-    let process = taken(Process::new().unwrap());
-    process.send_arg("x").unwrap();
+    let process = taken(Process::new().unwrap()).send_arg("x");
     let template = process.preload(number::task(21)).unwrap();
     run(&template);
     let error = taken(Process::new().unwrap()).preload(fails::task());

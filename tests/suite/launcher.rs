@@ -1,4 +1,4 @@
-//! The process that starts programs: one, replaced when it is dead or does not
+//! The process that launches executables: one, replaced when it is dead or does not
 //! answer.
 
 use std::{

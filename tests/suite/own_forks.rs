@@ -76,7 +76,6 @@ fn forks_itself(count: u32) -> Vec<u32> {
         let status = util::forked(|| {
             for error in [
                 process.fork().unwrap_err(),
-                process.send_arg("x").unwrap_err(),
                 worker.try_wait().unwrap_err(),
                 worker.kill().unwrap_err(),
             ] {

@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io, iter,
+    io::{self, Write},
+    iter,
     process::{abort, exit, id},
     rc::Rc,
     thread,
@@ -234,14 +235,80 @@ fn taken_and_left(taken: &Vec<Vec<u8>>) -> (Vec<Vec<u8>>, usize) {
 fn a_preload_can_take_and_clear_raw_arguments() {
     let _limit = watchdog(30);
     let process = Process::new().unwrap();
-    process.send_arg("one").unwrap().send_arg("two").unwrap();
-    process.send_fd(tempfile::tempfile().unwrap()).unwrap();
+    let process = process.send_arg("one").send_arg("two");
+    let process = process.send_fd(tempfile::tempfile().unwrap());
     let process = process.preload(take::task()).unwrap();
     let taken = ["one", "two", "(a descriptor)"].map(|text| text.as_bytes().to_vec());
-    let ask = || taken_and_left::spawn(&process).unwrap().join().unwrap();
-    assert_eq!(ask(), (taken.to_vec(), 0));
-    process.send_arg("later").unwrap();
-    assert_eq!(ask(), (taken.to_vec(), 1));
+    let ask = |process: &_| taken_and_left::spawn(process).unwrap().join().unwrap();
+    assert_eq!(ask(&process), (taken.to_vec(), 0));
+    let process = process.send_arg("later");
+    assert_eq!(ask(&process), (taken.to_vec(), 1));
+}
+
+/// Reads a pipe to its end, which comes when its other end is closed here.
+fn drained() -> String {
+    let args: Vec<Arg> = zygote::raw::take_args().collect();
+    let [Arg::Fd(from), Arg::Fd(to)] = <[Arg; 2]>::try_from(args).unwrap() else {
+        panic!("these are no descriptors");
+    };
+    drop(to);
+    io::read_to_string(File::from(from)).unwrap()
+}
+
+#[zygote::preload]
+fn drains() -> String {
+    drained()
+}
+
+#[zygote::entry]
+fn drains_too(first: &String) -> (String, String) {
+    (first.clone(), drained())
+}
+
+#[test]
+fn a_raw_descriptor_has_one_copy_where_it_arrives() {
+    let _limit = watchdog(30);
+    let piped = |text: &str| {
+        let (from, mut to) = io::pipe().unwrap();
+        to.write_all(text.as_bytes()).unwrap();
+        (from, to)
+    };
+    let (from, to) = piped("one");
+    let process = Process::new().unwrap().send_fd(from).send_fd(to);
+    let process = process.preload(drains::task()).unwrap();
+    let (from, to) = piped("two");
+    let process = process.send_fd(from).send_fd(to);
+    let heard = process.run(drains_too::task()).unwrap().join().unwrap();
+    assert_eq!(heard, ("one".to_owned(), "two".to_owned()));
+}
+
+/// Takes nothing.
+#[zygote::preload]
+fn leave() {}
+
+#[zygote::entry]
+fn all() -> Vec<String> {
+    let text = |arg| match arg {
+        Arg::Bytes(bytes) => String::from_utf8(bytes).unwrap(),
+        Arg::Fd(fd) => io::read_to_string(File::from(fd)).unwrap(),
+    };
+    zygote::raw::take_args().map(text).collect()
+}
+
+#[test]
+fn forks_have_the_raw_arguments_that_a_preload_left() {
+    let _limit = watchdog(30);
+    let (from, mut to) = io::pipe().unwrap();
+    to.write_all(b"two").unwrap();
+    drop(to);
+    let process = Process::new().unwrap().send_arg("one").send_fd(from);
+    let process = process.preload(leave::task()).unwrap().send_arg("three");
+    let other = process.fork().unwrap().send_arg("four");
+    let heard = process.spawn(all::task()).unwrap().join().unwrap();
+    assert_eq!(heard, ["one", "two", "three"]);
+    // The pipe is one and the same, and has been read.
+    let heard = other.run(all::task()).unwrap().join().unwrap();
+    assert_eq!(heard, ["one", "", "three", "four"]);
 }
 
 /// Much, and touched.

@@ -77,11 +77,10 @@ fn raw_arguments_any_octets_in_order_cloned_by_fork() {
     let _limit = watchdog(30);
     let every: Vec<u8> = (0..=255).collect();
     let large = vec![0xa5; 300_000];
-    let process = Process::new().unwrap();
-    process.send_arg(&every).unwrap();
-    process.send_fd(file("first")).unwrap();
-    process.send_arg("").unwrap().send_arg(&large).unwrap();
-    process.send_fd(file("second")).unwrap();
+    let process = Process::new().unwrap().send_arg(&every);
+    let process = process.send_fd(file("first"));
+    let process = process.send_arg("").send_arg(&large);
+    let process = process.send_fd(file("second"));
 
     let mut expected = vec![
         bytes(&every),
@@ -91,8 +90,8 @@ fn raw_arguments_any_octets_in_order_cloned_by_fork() {
         (b'f', b"second".to_vec()),
     ];
     let (one, two) = (process.fork().unwrap(), process.fork().unwrap());
-    two.send_arg("for two alone").unwrap();
-    process.send_arg("for the last").unwrap();
+    let two = two.send_arg("for two alone");
+    let process = process.send_arg("for the last");
     assert!(repeated(one) == expected);
     expected.push(bytes(b"for two alone"));
     assert!(repeated(two) == expected);
@@ -104,9 +103,9 @@ fn raw_arguments_any_octets_in_order_cloned_by_fork() {
 #[test]
 fn many_raw_arguments_keep_their_order() {
     let _limit = watchdog(30);
-    let process = Process::new().unwrap();
+    let mut process = Process::new().unwrap();
     for n in 0..1000_u32 {
-        process.send_arg(n.to_le_bytes()).unwrap();
+        process = process.send_arg(n.to_le_bytes());
     }
     let expected: Vec<_> = (0..1000_u32).map(|n| bytes(&n.to_le_bytes())).collect();
     assert!(repeated(process) == expected);
@@ -133,8 +132,7 @@ fn describe(mut conn: UnixStream, mut args: Args) {
 fn run_raw_gives_socket_first_then_arguments() {
     let _limit = watchdog(30);
     let process = Process::new().unwrap();
-    process.send_arg("the argument").unwrap();
-    process.send_fd(file("")).unwrap();
+    let process = process.send_arg("the argument").send_fd(file(""));
     let name = format!("{}::describe", module_path!());
     let (worker, mut conn) = process.run_raw(&name).unwrap();
     assert!(is_close_on_exec(&conn) && is_non_blocking(&conn));

@@ -132,9 +132,11 @@ fn settings_are_kept_by_forks_and_preloads_and_never_reach_a_template() {
 
 #[test]
 fn a_process_with_settings_is_not_given_away() {
-    let process = Process::new().unwrap().env("A", "1");
-    let error = process.into_fd().unwrap_err();
-    assert!(error.is_invalid(), "{error:?}");
+    let process = || Process::new().unwrap();
+    for process in [process().env("A", "1"), process().send_arg("1")] {
+        let error = process.into_fd().unwrap_err();
+        assert!(error.is_invalid(), "{error:?}");
+    }
 }
 
 #[test]

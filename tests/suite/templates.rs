@@ -52,6 +52,9 @@ fn told() -> String {
         .collect()
 }
 
+#[zygote::preload]
+fn nothing() {}
+
 #[test]
 fn new_forks_from_a_default_template_made_once() {
     let _limit = watchdog(30);
@@ -120,11 +123,10 @@ fn fork_at_any_depth_in_the_order_asked() {
     let mut chain = vec![Process::new().unwrap()];
     let mut parents = Vec::new();
     for depth in 0..6 {
-        let last = chain.last().unwrap();
-        last.send_arg(format!("{depth}")).unwrap();
+        let last = chain.pop().unwrap().send_arg(format!("{depth}"));
         parents.push(last.id().unwrap());
         let next = last.fork().unwrap();
-        chain.push(next);
+        chain.extend([last, next]);
     }
     let mut heard = String::new();
     for (depth, process) in chain[..6].iter().enumerate() {
@@ -143,11 +145,11 @@ fn fork_at_any_depth_in_the_order_asked() {
 #[test]
 fn many_forks_have_what_was_done_before_each() {
     let _limit = watchdog(30);
-    let process = Process::new().unwrap();
+    let mut process = Process::new().unwrap();
     let mut forks = Vec::new();
     for n in 0..20 {
         forks.push(process.fork().unwrap());
-        process.send_arg([b'a' + n]).unwrap();
+        process = process.send_arg([b'a' + n]);
     }
     for (n, fork) in forks.into_iter().enumerate() {
         let heard = fork.run(told::task()).unwrap().join().unwrap();
@@ -224,13 +226,14 @@ fn callers_hear_that_their_template_died() {
 }
 
 #[test]
-fn a_process_that_was_told_something_is_not_replaced_in_silence() {
+fn a_process_that_died_in_stock_is_replaced_unless_it_was_preloaded() {
     let _limit = watchdog(60);
     alone(|| {
         // Then there are some in stock.
         let before = Census::take();
-        let (told_before, fresh) = (Process::new().unwrap(), Process::new().unwrap());
-        told_before.send_arg("told").unwrap();
+        let [preloaded, told_before, fresh] = [(); 3].map(|()| Process::new().unwrap());
+        let preloaded = preloaded.preload(nothing::task()).unwrap();
+        let told_before = told_before.send_arg("told");
         let parked = util::children(util::template());
         for pid in &parked {
             util::signal(*pid, libc::SIGKILL);
@@ -238,9 +241,11 @@ fn a_process_that_was_told_something_is_not_replaced_in_silence() {
         util::until("they are dead", || {
             !parked.iter().any(|pid| util::is_alive(*pid))
         });
-        let error = told_before.run(told::task()).unwrap_err();
+        let error = preloaded.run(told::task()).unwrap_err();
         assert!(error.is_unstarted(), "{error:?}");
-        // Nobody knew this one: another is as good.
+        // Nobody knew these: others are as good, and are told the same.
+        let worker = told_before.run(told::task()).unwrap();
+        assert_eq!(worker.join().unwrap(), "told");
         assert_eq!(fresh.run(told::task()).unwrap().join().unwrap(), "");
         before.check();
     });

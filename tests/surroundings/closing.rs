@@ -76,7 +76,6 @@ fn closes_all() {
         // What was made before is a typed error.
         for error in [
             typed("fork", || process.fork()?.id()).unwrap_err(),
-            typed("arg", || process.send_arg("x").map(drop)).unwrap_err(),
             typed("wait", || worker.try_wait()).unwrap_err(),
             typed("kill", || worker.kill()).unwrap_err(),
             typed("join", || worker.join_timeout(Duration::ZERO)).unwrap_err(),

@@ -286,7 +286,7 @@ impl Census {
             worker.wait().unwrap();
             worker.join().unwrap();
         }
-        // What starts programs is there from the first one on.
+        // The launcher is there from the first one on.
         assert!(zygote::Command::new("true").status().unwrap().success());
         fill_stock(template);
         let (mut own, forked) = (children(id()), children(template));

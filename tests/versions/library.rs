@@ -64,8 +64,7 @@ pub fn check() -> u32 {
     assert_eq!(constructors, [1; 3]);
     let process = Process::new().unwrap().preload(load::task()).unwrap();
     assert!(loaded::spawn(&process).unwrap().join().unwrap());
-    let process = Process::new().unwrap();
-    process.send_arg("a worker of ").unwrap();
+    let process = Process::new().unwrap().send_arg("a worker of ");
     let (worker, mut conn) = process.run_raw("raw").unwrap();
     conn.set_nonblocking(false).unwrap();
     let mut text = String::new();

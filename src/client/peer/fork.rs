@@ -74,18 +74,18 @@ impl Peer {
         }
     }
 
-    /// Starts a new process that becomes a program. The request says which program, and
-    /// with which settings.
-    pub(in crate::client) fn start_program(
+    /// Launches an executable in a new process. The request says which one, and with
+    /// which settings.
+    pub(in crate::client) fn launch(
         self: &Arc<Self>,
         body: &[u8],
         fds: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<Arc<Self>> {
-        let (process, number, far) = self.reserve(Kind::Program, 0)?;
+        let (process, number, far) = self.reserve(Kind::Launch, 0)?;
         let far = [far.as_fd()];
         let fds: Vec<_> = far.iter().chain(fds).copied().collect();
-        self.ask(Head::new(Kind::Program, number), body, &fds, deadline)?;
+        self.ask(Head::new(Kind::Launch, number), body, &fds, deadline)?;
         Ok(process)
     }
 

@@ -138,14 +138,13 @@ impl Peer {
         }
     }
 
-    /// Waits until a process has executed another program, which closes its
-    /// socket.
+    /// Waits until a process has become another executable, which closes its socket.
     pub(in crate::client) fn executed(&self, deadline: Deadline) -> Result<()> {
         let pidfd = self.hello(deadline)?.pidfd.as_fd();
         let pick = |inbox: &mut Inbox| inbox.take_failure(ONLY);
         let wait = |deadline| self.line.wait(deadline, Some(pidfd), pick);
         let waited = match wait(deadline)? {
-            // This was a short program: its template may not have closed the socket
+            // It ran for a short time: its template may not have closed the socket
             // yet.
             Waited::Watched => wait(Deadline::NOW)?,
             waited => waited,

@@ -40,7 +40,7 @@ pub(crate) struct Peer {
     pub(super) birth: Birth<Arc<Peer>>,
     pub(super) life: Life,
     stock: Mutex<Stock<Arc<Peer>>>,
-    /// The fork of it that starts programs.
+    /// The fork of it that launches executables.
     pub(super) launcher: Mutex<Option<Arc<Peer>>>,
 }
 
@@ -106,9 +106,9 @@ impl Peer {
     }
 
     /// Tells whether another process from stock is as good, because nobody knows this
-    /// one.
+    /// one: what it is told before its first word, another is told as well.
     pub(super) fn is_replaceable(&self) -> bool {
-        self.birth.is_spare() && self.known().is_none() && self.life.is_untold()
+        self.birth.is_spare() && self.known().is_none()
     }
 
     /// Tells whether this spare is gone and never said a word, so that it ran nothing.

@@ -32,7 +32,7 @@ impl<S> Process<S> {
     /// # Errors
     ///
     /// The process has live workers, whose exits are reported to this program; it has
-    /// settings, which only this handle knows; or it is gone or does not answer. After
+    /// settings or raw arguments, which only this handle knows; or it is gone or does not answer. After
     /// any of these it ends.
     ///
     /// # Examples
@@ -64,8 +64,8 @@ impl<S> Process<S> {
         peer.discard_stock();
         if !self.settings.is_empty() {
             return Err(Error::invalid(
-                "a process with settings cannot be given away, they would be lost: set them \
-                 where it is run",
+                "a process with settings or raw arguments cannot be given away, they would be \
+                 lost: set them where it is run",
             ));
         }
         if peer.has_live_children() {
@@ -73,12 +73,9 @@ impl<S> Process<S> {
                 "a process that has live workers cannot be given away: fork it first",
             ));
         }
-        let deadline = self.until(template::PATIENCE);
+        let deadline = self.settings.until(template::PATIENCE);
         // Its first words are for this program.
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
-        // This comes before its socket leaves: this program may end at once, and others
-        // with it.
-        peer.life.mark_told();
         peer.line
             .send(Head::new(Kind::Give, 0), &[], &[], deadline)
             .map_err(|trouble| peer.lost(trouble, "giving a process away", deadline))?;

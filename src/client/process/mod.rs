@@ -8,7 +8,7 @@ mod raw;
 mod run;
 mod started;
 
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 pub(crate) use self::lend::lend;
 pub use self::run::spawn;
@@ -57,8 +57,6 @@ use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 #[must_use = "a process that is dropped ends"]
 pub struct Process<S = ()> {
     lease: Lease,
-    patience: Option<Duration>,
-    huge_pages: bool,
     pub(crate) settings: Settings,
     state: PhantomData<fn() -> S>,
 }
@@ -123,11 +121,10 @@ impl Process<()> {
     }
 
     /// Makes a fork of the default template, with these settings.
-    pub(crate) fn made_of(settings: Settings, patience: Option<Duration>) -> Result<Self> {
+    pub(crate) fn made_of(settings: Settings) -> Result<Self> {
         let peer = template::with_default(Self::fork_of)?;
         Ok(Self {
             settings,
-            patience,
             ..Self::from_peer(peer)
         })
     }
@@ -175,8 +172,6 @@ impl<S> Process<S> {
     pub(crate) fn from_peer(peer: Arc<Peer>) -> Self {
         Self {
             lease: Lease(Some(peer)),
-            patience: None,
-            huge_pages: false,
             settings: Settings::default(),
             state: PhantomData,
         }
@@ -184,29 +179,6 @@ impl<S> Process<S> {
 
     fn peer(&self) -> &Arc<Peer> {
         self.lease.peer()
-    }
-
-    /// Limits how long a start may take, for this process and its forks: until a fork
-    /// exists and has applied its settings (10 s by default), and until a preload is
-    /// done (60 s by default). It does not limit what a worker does after that.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// #[zygote::preload]
-    /// fn never() {
-    ///     std::thread::sleep(Duration::from_secs(3600));
-    /// }
-    ///
-    /// let process = zygote::Process::new()?.start_timeout(Duration::from_millis(20));
-    /// assert!(process.preload(never::task()).unwrap_err().is_timeout());
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn start_timeout(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
-        self
     }
 
     /// Limits how many forks of this process wait in stock: 16 by default, and with 0
@@ -217,8 +189,7 @@ impl<S> Process<S> {
     /// waits for no fork. The process makes the next ones when workers have ended and
     /// it has nothing else to do. These forks are not workers, and have no handles.
     /// Each has about 50 KiB of its own, and one descriptor in this program. They end
-    /// with the process, and are made anew when it changes (by a preload or a raw
-    /// argument). `ps` shows them as `zygote: in stock of PID`.
+    /// with the process, and are made anew when it changes by a preload. `ps` shows them as `zygote: in stock of PID`.
     ///
     /// # Examples
     ///
@@ -240,21 +211,20 @@ impl<S> Process<S> {
         self
     }
 
-    fn until(&self, default: Duration) -> Deadline {
-        Deadline::after(self.patience.unwrap_or(default))
-    }
-
     /// Gives its process id. Waits until the process exists.
     ///
     /// # Errors
     ///
     /// The process could not be forked, or the deadline passed.
     pub fn id(&self) -> Result<u32> {
-        Ok(self.peer().hello(self.until(template::PATIENCE))?.pid)
+        Ok(self
+            .peer()
+            .hello(self.settings.until(template::PATIENCE))?
+            .pid)
     }
 
     /// Makes a new process, forked from this one with everything that was done to it so
-    /// far: preloads and raw arguments.
+    /// far: preloads, settings and raw arguments.
     ///
     /// Does not wait for the fork: if it fails, what you then do with the new process
     /// gives the error. Any number of threads may fork from one process; forks are made
@@ -264,17 +234,18 @@ impl<S> Process<S> {
     ///
     /// No socket pair can be made, or the process is gone.
     pub fn fork(&self) -> Result<Self> {
-        let peer = self.peer().fork_living(self.until(template::PATIENCE))?;
+        let peer = self
+            .peer()
+            .fork_living(self.settings.until(template::PATIENCE))?;
         self.peer().restock();
         Ok(self.child(peer))
     }
 
     fn child(&self, peer: Arc<Peer>) -> Self {
-        let mut process = Self::from_peer(peer);
-        process.patience = self.patience;
-        process.huge_pages = self.huge_pages;
-        process.settings = self.settings.clone();
-        process
+        Self {
+            settings: self.settings.clone(),
+            ..Self::from_peer(peer)
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::{marker::PhantomData, os::fd::AsFd, time::Duration};
 
-use super::{Lease, Process, lend::lend, started::send_load};
+use super::{
+    Lease, Process,
+    lend::lend,
+    started::{send_load, send_settings},
+};
 use crate::{
     client::{
         line::{Answer, Waited},
@@ -10,7 +14,7 @@ use crate::{
         template,
     },
     error::{Error, ErrorKind, Result},
-    settings::Settings,
+    settings::{Settings, What},
     sys::{pidfd, poll::Deadline},
     task::{Load, Preload, RunsIn},
     wire::frame::{HUGE_PAGES, Head, Kind},
@@ -27,6 +31,9 @@ impl<S> Process<S> {
     /// replaced and never dropped. With `&mut S` it changes the value in place.
     /// Descriptors that it leaves open belong to its value. Forks have them too, as
     /// well as the signal handlers that it installs.
+    ///
+    /// The raw arguments that were sent to this process so far are for the preload, see
+    /// [`take_args`](crate::raw::take_args).
     ///
     /// Waits until the preload is done, at most 60 s or the
     /// [`start_timeout`](Self::start_timeout); after that the process is killed.
@@ -61,17 +68,16 @@ impl<S> Process<S> {
     /// assert_eq!(sum::spawn(&process)?.join()?, 4950);
     /// # Ok::<(), zygote::Error>(())
     /// ```
-    pub fn preload<T, K: RunsIn<S>>(self, preload: Preload<T, K>) -> Result<Process<T>> {
+    pub fn preload<T, K: RunsIn<S>>(mut self, preload: Preload<T, K>) -> Result<Process<T>> {
         let load = preload.load();
-        let deadline = self.until(PRELOAD);
+        let deadline = self.settings.until(PRELOAD);
+        let raw = self.settings.take_all(What::RawArg);
         let lease = self
             .lease
-            .preloaded(load, self.huge_pages, deadline)
+            .preloaded(load, raw, self.settings.wants_huge_pages(), deadline)
             .map_err(|error| error.with_entry(load.entry.path()))?;
         Ok(Process {
-            patience: self.patience,
             settings: self.settings,
-            huge_pages: self.huge_pages,
             lease,
             state: PhantomData,
         })
@@ -112,31 +118,40 @@ impl<S> Process<S> {
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn huge_pages(mut self) -> Self {
-        self.huge_pages = true;
+        self.settings.huge_pages();
         self
     }
 }
 
 impl Lease {
-    fn preloaded(self, load: &Load, huge_pages: bool, deadline: Deadline) -> Result<Self> {
+    fn preloaded(
+        self,
+        load: &Load,
+        raw: Settings,
+        huge_pages: bool,
+        deadline: Deadline,
+    ) -> Result<Self> {
         load.check()?;
         self.peer().check_epoch()?;
         let lease = self.worker(deadline)?;
-        lease.load(load, huge_pages, deadline)?;
+        lease.load(load, raw, huge_pages, deadline)?;
         Ok(lease)
     }
 
-    fn load(&self, load: &Load, huge_pages: bool, deadline: Deadline) -> Result<()> {
+    fn load(&self, load: &Load, raw: Settings, huge_pages: bool, deadline: Deadline) -> Result<()> {
         let peer = self.peer();
         peer.discard_stock();
-        peer.life.mark_told();
-        // Settings are for workers only.
-        let (mut flags, lent) = lend(&Settings::default());
+        // Other settings are for workers only.
+        let (mut flags, lent) = lend(&raw);
         if huge_pages {
             flags |= HUGE_PAGES;
         }
-        send_load(peer, Head::new(Kind::Preload, flags), load, &lent, deadline)
+        let head = Head::new(Kind::Preload, flags);
+        send_settings(peer, &raw, deadline)
+            .and_then(|()| send_load(peer, head, load, &lent, deadline))
             .map_err(|trouble| peer.lost(trouble, "sending a preload", deadline))?;
+        // The preload may wait until the last copy of a descriptor is closed.
+        drop(raw);
         let pidfd = peer.hello(deadline)?.pidfd.as_fd();
         match peer.answer(deadline, pidfd)? {
             Waited::Got(Answer::Done) => Ok(()),

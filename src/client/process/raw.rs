@@ -1,17 +1,16 @@
 //! The raw layer: octets, descriptors, and an entry by name.
 
 use std::os::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
+    fd::{AsFd, OwnedFd},
     unix::net::UnixStream,
 };
 
 use super::{Process, started::Until};
 use crate::{
-    client::{template, worker::Worker},
+    client::worker::Worker,
     error::{Error, Result},
     registry,
     task::{Anywhere, Task, task},
-    wire::frame::{Head, Kind},
 };
 
 impl<S> Process<S> {
@@ -40,8 +39,7 @@ impl<S> Process<S> {
     ///     }
     /// }
     ///
-    /// let process = Process::new()?;
-    /// process.send_arg("hello, ")?.send_arg("world")?;
+    /// let process = Process::new()?.send_arg("hello, ").send_arg("world");
     /// let (worker, mut conn) = process.run_raw("greet")?;
     /// conn.set_nonblocking(false)?;
     /// let mut text = String::new();
@@ -57,41 +55,22 @@ impl<S> Process<S> {
         let (near, far) = UnixStream::pair().map_err(tried)?;
         near.set_nonblocking(true).map_err(tried)?;
         let task: Task<(), Anywhere> = task(entry, |_| Ok(()), |_| Ok(()));
-        let deadline = self.until(template::PATIENCE);
         let more = [far.as_fd()];
-        let started = self.start(task.load(), &more, Until::Ready, deadline)?;
-        Ok((started.begin(&task, &more, deadline)?, near))
+        let started = self.start(task.load(), &more, Until::Ready)?;
+        Ok((started.begin(&task, &more)?, near))
     }
 
-    /// Sends octets as a raw argument. A fork has its own copy of everything that was
-    /// sent so far.
-    ///
-    /// # Errors
-    ///
-    /// The process is gone, or reads nothing before the deadline.
-    pub fn send_arg(&self, bytes: impl AsRef<[u8]>) -> Result<&Self> {
-        self.send(Kind::Arg, &[bytes.as_ref()], &[])
+    /// Sends octets as a raw argument: with the task, or before a preload. A fork has its
+    /// own copy of everything that was sent before it.
+    pub fn send_arg(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.settings.send_arg(bytes);
+        self
     }
 
-    /// Sends a descriptor as a raw argument. The program's own copy is closed.
-    ///
-    /// # Errors
-    ///
-    /// Fails as [`send_arg`](Self::send_arg) does.
-    pub fn send_fd(&self, fd: impl Into<OwnedFd>) -> Result<&Self> {
-        self.send(Kind::Fd, &[], &[fd.into().as_fd()])
-    }
-
-    fn send(&self, kind: Kind, body: &[&[u8]], fds: &[BorrowedFd<'_>]) -> Result<&Self> {
-        let peer = self.peer();
-        peer.check_epoch()?;
-        // What waits in stock was forked without it.
-        peer.discard_stock();
-        peer.life.mark_told();
-        let deadline = self.until(template::PATIENCE);
-        peer.line
-            .send(Head::new(kind, 0), body, fds, deadline)
-            .map_err(|trouble| peer.lost(trouble, "sending a raw argument", deadline))?;
-        Ok(self)
+    /// Sends a descriptor as a raw argument, as [`send_arg`](Self::send_arg) does with
+    /// octets. The program's own copy is closed with the last handle that sends it.
+    pub fn send_fd(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.settings.send_fd(fd);
+        self
     }
 }

@@ -31,8 +31,7 @@ pub fn spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
     let peer = peer.map_err(|error| error.with_entry(load.entry.path()))?;
     let (lease, settings) = (Lease(Some(peer)), Settings::default());
     let deadline = Deadline::after(template::PATIENCE);
-    let started = Started::tell(lease, settings, load, &[], Until::Ready, deadline)?;
-    started.begin(&task, &[], deadline)
+    Started::tell(lease, settings, load, &[], Until::Ready, deadline)?.begin(&task, &[])
 }
 
 impl<S> Process<S> {
@@ -48,16 +47,14 @@ impl<S> Process<S> {
     /// deadline passed. In all these cases no code of the entry has run
     /// ([`is_unstarted`](crate::Error::is_unstarted)).
     pub fn run<R, K: RunsIn<S>>(self, task: Task<R, K>) -> Result<Worker<R>> {
-        let deadline = self.until(template::PATIENCE);
-        self.start(task.load(), &[], Until::Ready, deadline)?
-            .begin(&task, &[], deadline)
+        self.start(task.load(), &[], Until::Ready)?
+            .begin(&task, &[])
     }
 
-    /// Runs a task that executes another program. Returns when that has been executed.
+    /// Runs a task that becomes another executable. Returns when that has been executed.
     pub(crate) fn execute(self, task: &Task<()>) -> Result<Worker<()>> {
-        let deadline = self.until(template::PATIENCE);
-        self.start(task.load(), &[], Until::Executed, deadline)?
-            .begin(task, &[], deadline)
+        self.start(task.load(), &[], Until::Executed)?
+            .begin(task, &[])
     }
 
     /// Runs a task in a fork of this process, which stays as it is. The fork comes from
@@ -86,9 +83,8 @@ impl<S> Process<S> {
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn spawn<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Result<Worker<R>> {
-        let deadline = self.until(template::PATIENCE);
-        self.start_fork(task.load(), deadline)?
-            .begin(&task, &[], deadline)
+        let deadline = self.settings.until(template::PATIENCE);
+        self.start_fork(task.load(), deadline)?.begin(&task, &[])
     }
 
     /// Runs each task in a fork of this process, as [`spawn`](Self::spawn) does, and
@@ -115,11 +111,10 @@ impl<S> Process<S> {
         &self,
         tasks: impl IntoIterator<Item = Task<R, K>>,
     ) -> Vec<Result<Worker<R>>> {
-        let deadline = self.until(template::PATIENCE);
+        let deadline = self.settings.until(template::PATIENCE);
         let mut asked = VecDeque::with_capacity(AHEAD);
         let mut workers = Vec::new();
-        let begin =
-            |(task, started): (Task<R, K>, Result<Started>)| started?.begin(&task, &[], deadline);
+        let begin = |(task, started): (Task<R, K>, Result<Started>)| started?.begin(&task, &[]);
         for task in tasks {
             if asked.len() == AHEAD {
                 workers.extend(asked.pop_front().map(begin));
@@ -145,9 +140,9 @@ impl<S> Process<S> {
         load: &Load,
         more: &[BorrowedFd<'_>],
         until: Until,
-        deadline: Deadline,
     ) -> Result<Started> {
         load.check()?;
+        let deadline = self.settings.until(template::PATIENCE);
         let lease = self
             .lease
             .without_children(deadline)

@@ -29,7 +29,7 @@ pub(super) enum Until {
     Exists,
     /// The process is what its settings and hooks make of it.
     Ready,
-    /// The process has executed another program.
+    /// The process has become another executable.
     Executed,
 }
 
@@ -40,16 +40,24 @@ pub(super) struct Started {
     ends: Ends,
     tree: Tree,
     until: Until,
+    deadline: Deadline,
 }
 
 impl Started {
-    pub(super) fn new(peer: Arc<Peer>, settings: Settings, ends: Ends, until: Until) -> Self {
+    pub(super) fn new(
+        peer: Arc<Peer>,
+        settings: Settings,
+        ends: Ends,
+        until: Until,
+        deadline: Deadline,
+    ) -> Self {
         Self {
             peer,
             tree: Tree::of(&settings),
             settings,
             ends,
             until,
+            deadline,
         }
     }
 
@@ -69,44 +77,33 @@ impl Started {
             Until::Ready if settings.is_empty() && !hooks::has(When::Worker) => Until::Exists,
             until => until,
         };
-        let mut started = Self::new(Arc::clone(lease.peer()), settings, ends, until);
+        let mut started = Self::new(Arc::clone(lease.peer()), settings, ends, until, deadline);
         fail::point("program: before Run");
-        started.send(load, more, deadline).map_err(named)?;
+        started.send(load, more).map_err(named)?;
         fail::point("program: after Run");
         drop(lease.release());
         Ok(started)
     }
 
-    /// Sends the settings, if there are any, and the task. A spare that died
+    /// Sends the settings and the task. A spare that died
     /// while it waited in stock is replaced.
-    fn send(&mut self, load: &Load, more: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+    fn send(&mut self, load: &Load, more: &[BorrowedFd<'_>]) -> Result<()> {
         loop {
-            match self.try_to_send(load, more, deadline) {
+            match self.try_to_send(load, more) {
                 Ok(()) => return Ok(()),
                 Err(Trouble::Closed { .. }) if self.peer.is_replaceable() => {
-                    self.replace(deadline)?;
+                    self.replace()?;
                 }
-                Err(trouble) => return Err(self.peer.lost(trouble, "sending a task", deadline)),
+                Err(trouble) => {
+                    return Err(self.peer.lost(trouble, "sending a task", self.deadline));
+                }
             }
         }
     }
 
-    fn try_to_send(
-        &self,
-        load: &Load,
-        more: &[BorrowedFd<'_>],
-        deadline: Deadline,
-    ) -> Result<(), Trouble> {
-        let settings = &self.settings;
-        if !settings.is_empty() {
-            let mut out = Encoder::default();
-            settings.encode(&mut out);
-            let (head, fds) = (Head::new(Kind::Settings, 0), settings.fds());
-            self.peer
-                .line
-                .send(head, &[&out.bytes], &fds.collect::<Vec<_>>(), deadline)?;
-        }
-        let (mut flags, lent) = lend(settings);
+    fn try_to_send(&self, load: &Load, more: &[BorrowedFd<'_>]) -> Result<(), Trouble> {
+        send_settings(&self.peer, &self.settings, self.deadline)?;
+        let (mut flags, lent) = lend(&self.settings);
         if self.peer.birth.is_spare() {
             flags |= FROM_STOCK;
         }
@@ -114,13 +111,14 @@ impl Started {
             flags |= TELL_READY;
         }
         let head = Head::new(Kind::Run, u64::from(epoch::pid()) | flags);
-        send_load(&self.peer, head, load, &[more, &lent].concat(), deadline)
+        let fds = [more, &lent].concat();
+        send_load(&self.peer, head, load, &fds, self.deadline)
     }
 
     /// Puts another process in the place of a spare that ran nothing.
-    fn replace(&mut self, deadline: Deadline) -> Result<()> {
+    fn replace(&mut self) -> Result<()> {
         let origin = self.peer.origin().cloned().ok_or_else(gone)?;
-        self.peer = template::fork_again(&origin, deadline)?;
+        self.peer = template::fork_again(&origin, self.deadline)?;
         Ok(())
     }
 
@@ -129,14 +127,13 @@ impl Started {
         mut self,
         task: &Task<R, K>,
         more: &[BorrowedFd<'_>],
-        deadline: Deadline,
     ) -> Result<Worker<R>> {
         let (load, entry) = (task.load(), task.load().entry.path());
-        let begun = self.exist(load, more, deadline).and_then(|()| {
+        let begun = self.exist(load, more).and_then(|()| {
             self.or_end(match self.until {
                 Until::Exists => Ok(()),
-                Until::Ready => self.peer.ready(deadline),
-                Until::Executed => self.peer.executed(deadline),
+                Until::Ready => self.peer.ready(self.deadline),
+                Until::Executed => self.peer.executed(self.deadline),
             })
         });
         match begun {
@@ -147,7 +144,7 @@ impl Started {
                 self.ends,
                 self.tree,
             )),
-            // A caller that executes a program knows no entry.
+            // A caller that launches an executable knows no entry.
             Err(error) if self.until == Until::Executed => Err(error),
             Err(error) => Err(error.with_entry(entry)),
         }
@@ -164,21 +161,37 @@ impl Started {
     }
 
     /// Waits until the process exists.
-    fn exist(&mut self, load: &Load, more: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+    fn exist(&mut self, load: &Load, more: &[BorrowedFd<'_>]) -> Result<()> {
         if let Some(origin) = self.peer.origin() {
             origin.restock();
         }
         loop {
-            let Err(error) = self.peer.hello(deadline) else {
+            let Err(error) = self.peer.hello(self.deadline) else {
                 return Ok(());
             };
             if !self.peer.has_vanished() {
                 return self.or_end(Err(error));
             }
-            self.replace(deadline)?;
-            self.send(load, more, deadline)?;
+            self.replace()?;
+            self.send(load, more)?;
         }
     }
+}
+
+/// Sends these settings, if there are any.
+pub(super) fn send_settings(
+    peer: &Peer,
+    settings: &Settings,
+    deadline: Deadline,
+) -> Result<(), Trouble> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let mut out = Encoder::default();
+    settings.encode(&mut out);
+    let (head, fds) = (Head::new(Kind::Settings, 0), settings.fds());
+    let fds: Vec<_> = fds.collect();
+    peer.line.send(head, &[&out.bytes], &fds, deadline)
 }
 
 /// Sends an entry or a preload with its arguments, and `more` descriptors.

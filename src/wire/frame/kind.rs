@@ -26,10 +26,13 @@ kinds! {
     /// To a process: run this preload. Body: [`job`](super::job). The number says which
     /// [`streams`](super::streams) follow its descriptors.
     Preload,
-    /// To a process: keep these bytes as a raw argument.
-    Arg,
-    /// To a process: keep this descriptor as a raw argument.
-    Fd,
+    /// To a process: the settings that it applies when it runs an entry, or the raw
+    /// arguments of the preload that comes next. Body:
+    /// [`Settings`](crate::settings::Settings).
+    Settings,
+    /// To a process: the same as `Fork`, but to be done when there is nothing else to
+    /// do.
+    Spare,
     /// To a process: run this entry. The number has the owner's process id, and says
     /// which [`streams`](super::streams) follow its descriptors. Body:
     /// [`job`](super::job).
@@ -49,17 +52,11 @@ kinds! {
     /// To a program started as a server: the token that it must know. The descriptor is
     /// the sender's pidfd.
     Token,
-    /// To a process: the settings that it applies when it runs an entry. Body:
-    /// [`Settings`](crate::settings::Settings).
-    Settings,
-    /// To a process: the same as `Fork`, but to be done when there is nothing else to
-    /// do.
-    Spare,
     /// To a process: somebody waits for the spare with this number, so fork it now.
     Hurry,
-    /// To a process: start the program that the new process was already told to become.
-    /// Otherwise this is the same as `Fork`.
-    Program,
+    /// To a process: launch what the body says, with these settings. Otherwise this is
+    /// the same as `Fork`.
+    Launch,
     /// To a process: it is given away, and another owner will speak. Answered by
     /// `Done`.
     Give,
@@ -93,10 +90,9 @@ impl Kind {
     pub(crate) fn is_parcel(self) -> bool {
         matches!(
             self,
-            Self::Program
+            Self::Launch
                 | Self::Settings
                 | Self::Preload
-                | Self::Arg
                 | Self::Run
                 | Self::Failed
                 | Self::Value

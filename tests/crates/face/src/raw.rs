@@ -27,8 +27,7 @@ fn shout(mut conn: UnixStream, args: Args) {
 ///
 /// When anything fails.
 pub fn program() -> crate::Result<()> {
-    let process = Process::new()?;
-    let _ = process.send_arg("fork")?.send_arg(" me")?;
+    let process = Process::new()?.send_arg("fork").send_arg(" me");
     let (worker, mut conn) = process.run_raw("shout")?;
     conn.set_nonblocking(false)?;
     let mut text = String::new();

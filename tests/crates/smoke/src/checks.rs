@@ -110,8 +110,7 @@ fn run_raw(process: Process, name: &str) -> Result<String, Box<dyn std::error::E
 }
 
 fn dependency() -> Outcome {
-    let process = Process::new()?;
-    process.send_arg("by its ")?.send_arg("name")?;
+    let process = Process::new()?.send_arg("by its ").send_arg("name");
     same(run_raw(process, "dep::shout")?.as_str(), "BY ITS NAME")?;
     same(run_raw(Process::new()?, "inner")?.as_str(), "inner")
 }
@@ -231,12 +230,9 @@ fn preload() -> Outcome {
 }
 
 fn fork_of_fork() -> Outcome {
-    let first = Process::new()?;
-    first.send_arg("one ")?;
-    let second = first.fork()?;
-    second.send_arg("two ")?;
-    let third = second.fork()?;
-    third.send_arg("three")?;
+    let first = Process::new()?.send_arg("one ");
+    let second = first.fork()?.send_arg("two ");
+    let third = second.fork()?.send_arg("three");
     same(run_raw(third, "echo")?.as_str(), "one two three")?;
     same(run_raw(second, "echo")?.as_str(), "one two ")?;
     same(run_raw(first, "echo")?.as_str(), "one ")
@@ -246,8 +242,7 @@ fn raw() -> Outcome {
     let (from, mut to) = io::pipe()?;
     to.write_all(b"descriptor")?;
     drop(to);
-    let process = Process::new()?;
-    process.send_arg("a ")?.send_fd(from)?;
+    let process = Process::new()?.send_arg("a ").send_fd(from);
     same(run_raw(process, "echo")?.as_str(), "a descriptor")?;
     match Process::new()?.run_raw("no such entry") {
         Ok(_) => Err("an entry that there is not".into()),

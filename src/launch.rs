@@ -1,5 +1,5 @@
-//! Becoming another program: what travels from the program that asks for it to
-//! the process that does it.
+//! Becoming another executable: what travels from the program that asks for it to the
+//! process that does it.
 
 use std::{
     ffi::{CString, OsStr, OsString},
@@ -16,7 +16,7 @@ use crate::{
     parcel::{Decoder, Encoder, Job},
     registry::{self, ENTRIES, Entry, Id, Role},
     sys::{
-        exec::{self, Program},
+        exec::{self, Exec},
         fork,
         signal::{self, Signals},
     },
@@ -35,24 +35,24 @@ static EXEC: Entry = Entry::new(
     run,
 );
 
-/// Which program to become, as the user names it.
+/// Which executable is launched, as the user names it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a OsStr,
     pub(crate) arg0: &'a OsStr,
     pub(crate) args: &'a [OsString],
-    /// Which descriptors the program finds at which numbers.
+    /// Which descriptors it finds at which numbers.
     pub(crate) fds: &'a [(i32, Arc<OwnedFd>)],
-    /// Which signals the program finds blocked and ignored, if they differ from the
+    /// Which signals it finds blocked and ignored, if they differ from the
     /// template's.
     pub(crate) signals: Option<Signals>,
     /// The streams that are passed with the task, after everything else.
     pub(crate) streams: &'a [i32],
-    /// What the process runs before it becomes the program.
+    /// What the process runs before it becomes the executable.
     pub(crate) before: &'a [Task<io::Result<()>>],
 }
 
-/// Makes the task that becomes the program.
+/// Makes the task that becomes the executable.
 pub(crate) fn task(wanted: Wanted<'_>) -> Task<(), Anywhere> {
     let encode = |out: &mut Encoder| {
         out.push_list(wanted.signals, |out, signals| {
@@ -104,8 +104,8 @@ fn run(job: &mut Job) -> Result<()> {
     Err(if is_first { error.unstarted() } else { error })
 }
 
-/// Decodes what [`task`] has put together, in a process that starts programs and goes
-/// on: there nothing runs before.
+/// Decodes what [`task`] has put together, in a process that launches it and goes on:
+/// there nothing runs before.
 pub(crate) fn plan(input: &mut Decoder) -> Result<Plan> {
     let (plan, before) = decode(input)?;
     match before.is_empty() {
@@ -114,16 +114,16 @@ pub(crate) fn plan(input: &mut Decoder) -> Result<Plan> {
     }
 }
 
-/// A program, and what is passed with it for it to find.
+/// An executable, and what is passed with it for it to find.
 #[derive(Debug)]
 pub(crate) struct Plan {
     signals: Option<Signals>,
     streams: Streams,
-    program: Program,
+    exec: Exec,
 }
 
 impl Plan {
-    /// Becomes the program, in the new process, or says why that is not possible.
+    /// Becomes the executable, in the new process, or says why that is not possible.
     pub(crate) fn carry_out(&self) -> Error {
         let prepared = self.prepare();
         prepared
@@ -143,8 +143,8 @@ impl Plan {
 
     fn replace_this(&self) -> Error {
         let blocked = self.signals.map_or(0, |signals| signals.blocked);
-        let error = self.program.replace_this(blocked);
-        let name = self.program.name().display();
+        let error = self.exec.replace_this(blocked);
+        let name = self.exec.name().display();
         Error::os(format!("executing `{name}` failed"), error)
     }
 }
@@ -167,15 +167,15 @@ fn decode(input: &mut Decoder) -> Result<(Plan, Before)> {
     let with_fd = |number| Ok((number, input.take_fd()?));
     let streams = streams.into_iter().map(with_fd).collect::<Result<_>>()?;
     input.finish()?;
-    let program = Program::new(name, args, &fds);
-    let program = program.map_err(|error| {
+    let exec = Exec::new(name, args, &fds);
+    let exec = exec.map_err(|error| {
         Error::os("duplicating a program's descriptor failed", error).unstarted()
     })?;
     let plan = Plan {
         // There is at most one.
         signals: signals.into_iter().next(),
         streams,
-        program,
+        exec,
     };
     Ok((plan, before))
 }
@@ -207,7 +207,7 @@ fn take_task(input: &mut Decoder) -> Result<(&'static Entry, Job)> {
 fn run_before(entry: &Entry, mut job: Job) -> Result<()> {
     let failed = |error: Error| error.context(format!("before_exec `{}`", entry.path()));
     let ran = entry.run(&mut job);
-    // If the task forks, the program is still executed only once.
+    // If the task forks, the executable is still executed only once.
     fork::end_copy(0);
     ran.map_err(failed)?;
     let mut reply = Decoder::new(job.reply.bytes, job.reply.fds);
