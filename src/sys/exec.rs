@@ -113,7 +113,7 @@ impl Exec {
     /// Calls `execv(3)`.
     fn execute(&self, path: &CStr) -> io::Error {
         // SAFETY: the path ends in NUL; the list ends in null and its strings,
-        // which `self` owns, in NUL.
+        // which `self` owns, in NUL. For the variables see `search_path`.
         unsafe { libc::execv(path.as_ptr(), self.argv.as_ptr()) };
         io::Error::last_os_error()
     }

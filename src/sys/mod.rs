@@ -1,8 +1,10 @@
 //! The operating system: the only unsafe code of the crate.
 //!
-//! Nothing here knows a frame, an entry or a handle. What every new process calls goes
-//! through `syscall`, for which one page of code is enough: each function of the C
-//! library is another page that the process must get first.
+//! A safe function here is safe for every caller, at any time: what is sound in one
+//! thread only, or before `main` only, takes a proof of that ([`single::Single`],
+//! [`image::BeforeMain`]). Nothing here knows a frame, an entry or a handle. What every
+//! new process calls goes through `syscall`, for which one page of code is enough: each
+//! function of the C library is another page that the process must get first.
 //!
 //! Each file promises:
 //!
@@ -16,7 +18,7 @@
 //! - `fork`: new processes and their end
 //! - `huge`: huge pages for memory that forks share
 //! - `identity`: capabilities
-//! - `image`: the running executable: constructors, arguments, title
+//! - `image`: the running executable: constructors, the time before `main`, title
 //! - `leaked`: values that are published and never freed
 //! - `limits`: resources and priorities
 //! - `memory`: sealed memory, copied or mapped

@@ -424,6 +424,11 @@ fn threads_of_hooks() {
             assert_eq!(worker.join().unwrap(), n);
         }
     }
+    // But they could read the environment while it changes.
+    let worker = armed(CHILD, THREAD).fork().unwrap().env("A", "1");
+    let error = worker.run(echo::task(1)).unwrap_err();
+    assert!(error.is_setting() && error.is_unstarted(), "{error:?}");
+    assert!(error.to_string().contains("one thread"), "{error}");
     // A template may not.
     let process = armed(CHILD, THREAD).fork().unwrap();
     said(process.fork().unwrap().run(echo::task(1)).unwrap_err());
