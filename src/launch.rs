@@ -11,7 +11,7 @@ use std::{
 use linkme::distributed_slice;
 
 use crate::{
-    codec::Hand,
+    codec,
     error::{Error, Result},
     parcel::{Decoder, Encoder, Job},
     registry::{self, ENTRIES, Entry, Id, Role},
@@ -210,13 +210,8 @@ fn run_before(entry: &Entry, mut job: Job) -> Result<()> {
     // If the task forks, the executable is still executed only once.
     fork::end_copy(0);
     ran.map_err(failed)?;
-    let mut reply = Decoder::new(job.reply.bytes, job.reply.fds);
-    match reply.take_byte()? {
-        0 => Ok(()),
-        _ => {
-            let error = io::Error::decode_by_hand(&mut reply)?;
-            let text = format!("before_exec `{}` failed: {error}", entry.path());
-            Err(Error::os(text, error))
-        }
-    }
+    codec::done(job.reply)?.map_err(|error| {
+        let text = format!("before_exec `{}` failed: {error}", entry.path());
+        Error::os(text, error)
+    })
 }

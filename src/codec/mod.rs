@@ -41,6 +41,15 @@ pub(crate) fn rehearse() {
     data::rehearse();
 }
 
+/// Reads the reply of an entry that gives an `io::Result<()>`.
+pub(crate) fn done(reply: Encoder) -> Result<std::io::Result<()>> {
+    let mut reply = Decoder::new(reply.bytes, reply.fds);
+    match reply.take_byte()? {
+        0 => Ok(Ok(())),
+        _ => std::io::Error::decode_by_hand(&mut reply).map(Err),
+    }
+}
+
 /// A way for values of type `T` to travel.
 ///
 /// No method of the traits here has a plain name: to a user who calls a method of that

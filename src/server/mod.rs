@@ -26,6 +26,7 @@ mod forking;
 mod hook;
 mod hooks;
 mod host;
+mod init;
 mod job;
 mod keeper;
 mod launch;

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use super::{
     hooks,
     host::Host,
-    job, keeper, output,
+    init, job, keeper, output,
     perform::{PANICKED, end_unheard, perform},
     streams,
 };
@@ -36,12 +36,12 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
     // A worker has nothing of what it had as a template.
     host.owner = None;
     host.family = None;
-    let state = host.state.take();
+    let mut state = host.state.take();
     let result = job::entry(&frame)
         .map_err(Error::unstarted)
         .and_then(|entry| {
             image::set_title(entry.path(), owner);
-            prepare(&mut host, frame.number & TELL_READY != 0)?;
+            prepare(&mut host, &mut state, frame.number & TELL_READY != 0)?;
             phase::enter(Phase::Running);
             perform(|| run_entry(entry, state, frame))
         });
@@ -55,11 +55,14 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
     fork::exit(code)
 }
 
-/// Applies the settings and runs the hooks, and then says so if somebody waits for it.
-fn prepare(host: &mut Host, tell: bool) -> Result<()> {
-    let settings = std::mem::take(&mut host.settings).sorted();
+/// Applies the settings, runs the hooks and the initialisers, and then says so if
+/// somebody waits for it.
+fn prepare(host: &mut Host, state: &mut Option<State>, tell: bool) -> Result<()> {
+    let mut settings = std::mem::take(&mut host.settings).sorted();
+    let inits = settings.take_inits()?;
     settings.apply(keeper::enter)?;
     hooks::run(When::Worker)?;
+    init::run(inits, state)?;
     settings.apply_last()?;
     if tell && host.say(Kind::Ready).is_err() {
         // The owner has given this worker up.

@@ -63,7 +63,7 @@ mod stdio;
 /// streams · raw arguments · OOM score, nice, I/O priority, CPU affinity, scheduler ·
 /// namespaces · session, process group, terminal · root · rlimits · groups, group, user,
 /// capabilities, dumpable, no-new-privileges · directory, umask · environment · title,
-/// thread name · hooks of the program · confinement.
+/// thread name · hooks of the program · [initialisers](Self::init) · confinement.
 ///
 /// The first setting that fails is the error of [`run`](Self::run)
 /// ([`is_setting`](crate::Error::is_setting)), which names the setting, its value and

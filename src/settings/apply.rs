@@ -5,7 +5,7 @@ use std::{fmt, io};
 #[cfg(feature = "confine")]
 use super::confine;
 use super::{
-    Setting, Settings, What, detached, identity, limits,
+    Setting, Settings, What, detached, identity, init, limits,
     namespaces::{self, EnterPid},
     place, raw_arg,
     setting::quoted,
@@ -63,7 +63,7 @@ impl Settings {
         // The parent is asked for while this process still ends with it: it may have
         // ended by the time that everything is applied.
         let mut parent = fork::parent();
-        for setting in self.iter().filter(|it| it.what < What::Confine) {
+        for setting in self.iter().filter(|it| it.what < What::Init) {
             setting.apply(self)?;
             if setting.what == What::Namespaces {
                 let entered = namespaces::enter_pid(self, parent, enter_pid);

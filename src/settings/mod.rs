@@ -8,7 +8,7 @@
 // new process. The table of all kinds, with their order, is in `what`. Each topic has a
 // file with the methods that record its settings and the functions that apply them:
 // `stdio`, `raw_arg`, `variables`, `surroundings`, `place`, `namespaces`, `limits`,
-// `identity`, `detached`, `confine`. `apply` goes through them in the new process.
+// `identity`, `detached`, `init`, `confine`. `apply` goes through them in the new process.
 
 mod apply;
 mod capability;
@@ -16,6 +16,7 @@ mod capability;
 mod confine;
 mod detached;
 mod identity;
+mod init;
 mod limits;
 mod namespaces;
 mod place;

@@ -9,7 +9,7 @@ use std::{
 
 use super::What;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     parcel::{Decoder, Encoder},
     sys::poll::Deadline,
 };
@@ -77,6 +77,8 @@ pub(crate) struct Settings {
     patience: Option<Duration>,
     /// Is for preloads, and sent with them.
     huge_pages: bool,
+    /// The error of the first that could not be recorded.
+    refused: Option<Error>,
 }
 
 impl Settings {
@@ -90,6 +92,16 @@ impl Settings {
 
     pub(crate) fn wants_huge_pages(&self) -> bool {
         self.huge_pages
+    }
+
+    /// Notes that a setting cannot be recorded; the start will say so.
+    pub(crate) fn refuse(&mut self, error: Error) {
+        self.refused.get_or_insert(error);
+    }
+
+    /// Gives the error of a setting that could not be recorded.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.refused.clone().map_or(Ok(()), Err)
     }
 
     /// Gives the deadline of a start that begins now, which has this time unless
@@ -149,6 +161,10 @@ impl Settings {
     /// Gives those of one kind, in the order in which they were recorded.
     pub(super) fn of(&self, what: What) -> impl Iterator<Item = &Setting> {
         self.iter().filter(move |setting| setting.what == what)
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Setting> {
+        self.all.into_iter()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {

@@ -47,7 +47,8 @@ macro_rules! table {
             ThreadName "thread_name" false surroundings::thread_name;
             // Takes the parent-death signal back.
             Detached "detached" true detached::apply;
-            // After the hooks.
+            // After the hooks; the server runs it.
+            Init "init" false init::run_later, variables::show_nothing;
             Confine "confine" false confine::apply;
         }
     };
@@ -146,7 +147,7 @@ mod tests {
             &[What::Uid, What::Dumpable],
             // A path is one inside the root, and is looked up as the new user.
             &[What::Root, What::Uid, What::CurrentDir],
-            &[What::Detached, What::Confine],
+            &[What::Detached, What::Init, What::Confine],
         ] {
             assert!(order.is_sorted(), "{order:?}");
         }

@@ -17,6 +17,7 @@ mod honest;
 mod huge_pages;
 mod identity;
 mod ids;
+mod init;
 mod launcher;
 mod limits;
 mod namespaces;

@@ -1,6 +1,7 @@
 //! `Process`: a process that has not been told yet what to run.
 
 mod give;
+mod init;
 mod launch;
 mod lend;
 mod preload;

@@ -71,6 +71,7 @@ impl Started {
         deadline: Deadline,
     ) -> Result<Self> {
         let named = |error: Error| error.unstarted().with_entry(load.entry.path());
+        settings.check().map_err(named)?;
         let ends = Ends::make(&mut settings).map_err(named)?;
         let until = match until {
             // No setting or hook makes anything of it, so it sends no word for that.
