@@ -20,6 +20,8 @@ pub(super) struct Tree {
     leads_group: bool,
     /// Whether the process that the program knows is the keeper of a namespace.
     is_keeper: bool,
+    /// Whether it is to be killed as one.
+    is_one: bool,
 }
 
 impl Tree {
@@ -28,10 +30,16 @@ impl Tree {
         let is_keeper = namespaces.is_ok_and(|new| new.has(libc::CLONE_NEWPID));
         Self {
             cgroups: settings.cgroups().cloned().collect(),
-            // Inside a namespace the worker leads it, not the keeper.
-            leads_group: settings.is_leader() && !is_keeper,
+            // Inside a namespace the worker leads it, and not the keeper, unless the
+            // group was made before.
+            leads_group: settings.is_tree() || settings.is_leader() && !is_keeper,
             is_keeper,
+            is_one: settings.is_tree(),
         }
+    }
+
+    pub(super) fn is_one(&self) -> bool {
+        self.is_one
     }
 
     /// Kills in every way that is known: each reaches processes that have left another.
@@ -43,8 +51,8 @@ impl Tree {
         cgroups.retain(|dir| place::is_cgroup2(dir));
         if cgroups.is_empty() && !self.leads_group && !self.is_keeper {
             return Err(Error::invalid(
-                "nothing holds the worker and its descendants together: ask for \
-                 `process_group(0)`, `session()`, a PID namespace, or a `cgroup` of version 2",
+                "nothing holds the worker and its descendants together: ask for `tree()`, or \
+                 for a `cgroup` of version 2, a PID namespace, `session()` or `process_group(0)`",
             )
             .with_pid(id));
         }

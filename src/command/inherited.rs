@@ -36,6 +36,7 @@ pub(super) fn inherit(settings: &mut Settings, umask: Option<u32>) -> Result<()>
 /// anew, so that the program's group has no name there.
 fn has_own_place(settings: &Settings) -> bool {
     settings.has(What::Session)
+        || settings.is_tree()
         || settings.has(What::ProcessGroup)
         || Namespaces::of(settings).is_ok_and(|new| new.has(libc::CLONE_NEWPID))
 }

@@ -31,7 +31,10 @@ pub(super) fn enter(template: i32, live_on: bool) -> io::Result<()> {
     let single = Single::check()?;
     let (outside, inside) = socket::pair()?;
     let mask = signal::Mask::block();
-    namespace::unshare(libc::CLONE_NEWPID)?;
+    if let Err(error) = namespace::unshare(libc::CLONE_NEWPID) {
+        mask.restore();
+        return Err(error);
+    }
     // This is done now, because the worker may be ready, and the template gone, before
     // the keeper runs again.
     if live_on {

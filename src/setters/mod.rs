@@ -61,7 +61,7 @@ mod stdio;
 ///
 /// Whatever the order of the calls, they are applied in this one: cgroup · standard
 /// streams · raw arguments · OOM score, nice, I/O priority, CPU affinity, scheduler ·
-/// namespaces · session, process group, terminal · root · rlimits · groups, group, user,
+/// tree, namespaces · session, process group, terminal · root · rlimits · groups, group, user,
 /// capabilities, dumpable, no-new-privileges · directory, umask · environment · title,
 /// thread name · hooks of the program · [initialisers](Self::init) · confinement.
 ///

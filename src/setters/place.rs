@@ -38,6 +38,40 @@ setters! {
         /// ```
     }
 
+    /// Holds the new process and everything that it starts together, by the strongest
+    /// means that the machine allows, so that killing it kills all of them.
+    tree() {
+        /// It makes [`kill`](crate::Worker::kill), a handle with
+        /// [`kill_on_drop`](crate::Worker::kill_on_drop) and
+        /// [`Command::output_timeout`](crate::Command::output_timeout) kill the whole
+        /// tree, as [`kill_tree`](crate::Worker::kill_tree) does. These are the means, each
+        /// beside the next:
+        ///
+        /// 1. The [`cgroup`](Self::cgroup), if you give one.
+        /// 2. A [PID namespace](crate::settings::Namespaces::pid), if the template may
+        ///    make one. Then the tree also ends when the worker ends by itself, and when
+        ///    the program does, however it ends; no process can leave it. A template
+        ///    without that right first makes a user namespace, in which the worker is who
+        ///    it is; set-user-id programs such as `sudo` do not work there.
+        /// 3. A [`session`](Self::session). What starts a session of its own, as daemons
+        ///    do, leaves it. When the program or the worker ends, the rest goes on.
+        ///
+        /// A session is made in any case: Ctrl-C at the program's terminal does not reach
+        /// the worker.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let mut job = zygote::Command::new("sh");
+        /// job.args(["-c", "sleep 60 & sleep 60"]).tree();
+        /// let error = job.output_timeout(Duration::from_millis(50)).unwrap_err();
+        /// assert!(error.is_timeout()); // and both sleeps are gone
+        /// # Ok::<(), zygote::Error>(())
+        /// ```
+    }
+
     /// Makes the new process the leader of a new session (`setsid`), and so of a new
     /// process group, without a controlling terminal.
     session() {

@@ -9,7 +9,7 @@ use super::{
     namespaces::{self, EnterPid},
     place, raw_arg,
     setting::quoted,
-    stdio, surroundings, variables,
+    stdio, surroundings, tree, variables,
     what::table,
 };
 use crate::{
@@ -65,13 +65,14 @@ impl Settings {
         let mut parent = fork::parent();
         for setting in self.iter().filter(|it| it.what < What::Init) {
             setting.apply(self)?;
-            if setting.what == What::Namespaces {
-                let entered = namespaces::enter_pid(self, parent, enter_pid);
-                entered.map_err(|error| setting.failure(&error))?;
-                // This may now be another process, which is inside and has another
-                // parent.
-                parent = fork::parent();
-            }
+            let entered = match setting.what {
+                What::Tree => tree::enter_pid(self, parent, enter_pid),
+                What::Namespaces => namespaces::enter_pid(self, parent, enter_pid),
+                _ => continue,
+            };
+            entered.map_err(|error| setting.failure(&error))?;
+            // This may now be another process, which is inside and has another parent.
+            parent = fork::parent();
         }
         detached::stay_attached(self, parent)
     }

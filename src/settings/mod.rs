@@ -7,7 +7,7 @@
 // `Settings`. They are recorded in the program, sent with the task, and applied in the
 // new process. The table of all kinds, with their order, is in `what`. Each topic has a
 // file with the methods that record its settings and the functions that apply them:
-// `stdio`, `raw_arg`, `variables`, `surroundings`, `place`, `namespaces`, `limits`,
+// `stdio`, `raw_arg`, `variables`, `surroundings`, `place`, `tree`, `namespaces`, `limits`,
 // `identity`, `detached`, `init`, `confine`. `apply` goes through them in the new process.
 
 mod apply;
@@ -25,6 +25,7 @@ mod resource;
 mod setting;
 pub(crate) mod stdio;
 mod surroundings;
+mod tree;
 mod user_map;
 mod variables;
 mod what;

@@ -156,7 +156,12 @@ impl Namespaces {
     /// Gives the namespaces that the settings ask for.
     pub(crate) fn of(all: &Settings) -> io::Result<Self> {
         match all.of(What::Namespaces).next() {
-            Some(setting) => Self::decode(setting).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+            Some(setting) => match Self::decode(setting) {
+                // What is held together is in a PID namespace, too.
+                Some(new) if all.is_tree() => Ok(new.pid()),
+                Some(new) => Ok(new),
+                None => Err(io::ErrorKind::InvalidData.into()),
+            },
             None => Ok(Self::new()),
         }
     }

@@ -9,9 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use nix::unistd::{Pid, chdir, setpgid, setsid};
+use nix::unistd::{Pid, chdir, setpgid};
 
-use super::{Setting, Settings, What, namespaces::Namespaces};
+use super::{Setting, Settings, What, namespaces::Namespaces, tree};
 use crate::sys::place;
 
 /// A cgroup, for [`Process::cgroup`](crate::Process::cgroup): the path of its
@@ -97,7 +97,7 @@ impl Settings {
     /// Tells whether the process leads a process group.
     pub(crate) fn is_leader(&self) -> bool {
         let mut groups = self.of(What::ProcessGroup);
-        self.has(What::Session) || groups.any(|group| group.numbers == [0])
+        self.has(What::Session) || self.is_tree() || groups.any(|group| group.numbers == [0])
     }
 
     pub(crate) fn controlling_terminal(&mut self, fd: impl Into<OwnedFd>) {
@@ -127,15 +127,14 @@ pub(super) fn cgroup(setting: &Setting, _: &Settings) -> io::Result<()> {
     place::join_cgroup(&place::open_dir(OsStr::from_bytes(&path).as_ref())?)
 }
 
-pub(super) fn session(_: &Setting, _: &Settings) -> io::Result<()> {
-    setsid()?;
-    Ok(())
+pub(super) fn session(setting: &Setting, all: &Settings) -> io::Result<()> {
+    tree::begin_session(setting, all)
 }
 
-pub(super) fn process_group(setting: &Setting, all: &Settings) -> io::Result<()> {
+pub(super) fn process_group(setting: &Setting, _: &Settings) -> io::Result<()> {
     let group = setting.one()?;
     // The leader of a session is the leader of a group.
-    if group == 0 && all.has(What::Session) {
+    if group == 0 && tree::leads_group() {
         return Ok(());
     }
     Ok(setpgid(Pid::from_raw(0), Pid::from_raw(group))?)

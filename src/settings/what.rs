@@ -25,7 +25,8 @@ macro_rules! table {
             IoPriority "io_priority" false limits::io_priority, limits::show_io_priority;
             Affinity "affinity" false limits::affinity;
             Scheduler "scheduler" false limits::scheduler, limits::show_scheduler;
-            // Here the process may fork twice more: the last that is inside goes on.
+            // Here, and at the next, the process may fork twice more: the last that is inside goes on.
+            Tree "tree" false tree::begin_session;
             Namespaces "namespaces" false namespaces::enter;
             Session "session" true place::session;
             ProcessGroup "process_group" true place::process_group;
@@ -129,6 +130,7 @@ mod tests {
                 What::IoPriority,
                 What::Affinity,
                 What::Scheduler,
+                What::Tree,
                 What::Namespaces,
             ],
             &[What::Namespaces, What::Session, What::ProcessGroup],

@@ -2,14 +2,23 @@
 
 use std::{
     io::{PipeWriter, Read, Write, pipe},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::Command,
+    sync::mpsc,
     thread,
     time::Duration,
 };
 
-use zygote::{Process, Stdio};
+use zygote::{
+    Process, Stdio, Worker,
+    settings::{Capability, Namespaces},
+};
 
-use crate::util::{OwnCgroup, PATIENCE, is_alive, processes, until, within};
+use crate::util::{
+    OwnCgroup, PATIENCE, is_alive, may, may_change_user, missing, processes, until, watchdog,
+    within,
+};
 
 fn process() -> Process {
     Process::new().unwrap()
@@ -183,4 +192,179 @@ fn a_started_program_is_killed_with_its_children() {
     until("the tree stands", || members(child.id()) >= 3);
     child.kill_tree().unwrap();
     until("nothing is left", || members(child.id()) == 0);
+}
+
+/// A shell that leaves its session, and one that waits for it.
+const ESCAPES: &str = "setsid sleep 60 & sleep 60";
+
+/// What a worker is in.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Held {
+    /// Whether its PID namespace is another than that of the caller.
+    namespace: bool,
+    /// Whether its user namespace is.
+    user: bool,
+    uid: u32,
+}
+
+fn link(name: &str) -> PathBuf {
+    std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap()
+}
+
+#[zygote::entry]
+fn held(pid: PathBuf, user: PathBuf) -> Held {
+    Held {
+        namespace: link("pid") != pid,
+        user: link("user") != user,
+        uid: nix::unistd::getuid().as_raw(),
+    }
+}
+
+/// What holds a tree of this process's workers, and whether a kill takes everything
+/// with it that has `script`'s stdout.
+#[zygote::entry]
+fn tries_a_tree(script: String) -> (Held, bool) {
+    let held = process()
+        .tree()
+        .run(held::task(link("pid"), link("user")))
+        .and_then(Worker::join)
+        .unwrap();
+    (held, is_killed_whole(&script))
+}
+
+fn is_killed_whole(script: &str) -> bool {
+    let process = process().tree().stdout(Stdio::piped());
+    let mut worker = process.run(shell::task(format!("echo; {script}"))).unwrap();
+    let mut out = worker.take_stdout().unwrap();
+    out.read_exact(&mut [0]).unwrap();
+    // The shell has begun, and starts them within a moment.
+    thread::sleep(Duration::from_millis(100));
+    worker.kill().unwrap();
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || ended.send(out.read_to_end(&mut Vec::new())));
+    let is_closed = end.recv_timeout(Duration::from_secs(3)).is_ok();
+    assert_eq!(worker.wait().unwrap().to_string(), "was killed by SIGKILL");
+    is_closed
+}
+
+#[test]
+fn a_tree_is_held_by_a_pid_namespace_if_that_is_allowed() {
+    let _watchdog = watchdog(30);
+    if missing("the right to make namespaces", may(Capability::SysAdmin)) {
+        return;
+    }
+    let (held, is_whole) = tries_a_tree::spawn(ESCAPES.into()).unwrap().join().unwrap();
+    let expected = Held {
+        namespace: true,
+        user: false,
+        uid: nix::unistd::getuid().as_raw(),
+    };
+    assert_eq!((held, is_whole), (expected, true));
+}
+
+#[test]
+fn a_tree_without_rights_is_held_inside_a_user_namespace() {
+    let _watchdog = watchdog(30);
+    if missing("the right to change the user", may_change_user()) {
+        return;
+    }
+    let process = process().uid(65534).gid(65534).groups([]);
+    let (held, is_whole) = process
+        .run(tries_a_tree::task(ESCAPES.into()))
+        .unwrap()
+        .join()
+        .unwrap();
+    assert_eq!(held.uid, 65534);
+    // Some machines give a user namespace no rights.
+    assert_eq!(held.namespace, held.user);
+    assert_eq!(is_whole, held.namespace);
+}
+
+/// Tries a tree where no namespace can be made.
+#[zygote::entry]
+fn tries_without_namespaces(script: String) -> (Held, bool) {
+    for kind in ["user", "pid"] {
+        std::fs::write(format!("/proc/sys/user/max_{kind}_namespaces"), "0").unwrap();
+    }
+    tries_a_tree::spawn(script).unwrap().join().unwrap()
+}
+
+#[test]
+fn a_tree_without_namespaces_is_held_by_a_session() {
+    let _watchdog = watchdog(30);
+    if missing("the right to make namespaces", may(Capability::SysAdmin)) {
+        return;
+    }
+    for (script, expected) in [("sleep 60 & sleep 60", true), (ESCAPES, false)] {
+        let process = process().namespaces(Namespaces::new().map_root().pid());
+        let worker = process.run(tries_without_namespaces::task(script.into()));
+        let (held, is_whole) = worker.unwrap().join().unwrap();
+        assert!(!held.namespace && !held.user, "{held:?}");
+        assert_eq!(is_whole, expected, "{script}");
+    }
+}
+
+#[test]
+fn other_settings_hold_beside_a_tree() {
+    let _watchdog = watchdog(30);
+    for process in [
+        process().tree().session(),
+        process().tree().process_group(0),
+        process().process_group(0).tree(),
+        process().tree().tree(),
+    ] {
+        let worker = process.spawn(shell::task("exit 0".into())).unwrap();
+        assert!(worker.join().unwrap());
+    }
+}
+
+#[test]
+fn what_a_worker_leaves_behind_ends_with_it() {
+    let _watchdog = watchdog(30);
+    if missing("the right to make namespaces", may(Capability::SysAdmin)) {
+        return;
+    }
+    let process = process().tree().stdout(Stdio::piped());
+    let mut worker = process.run(leave::task(ESCAPES.into())).unwrap();
+    let mut out = worker.take_stdout().unwrap();
+    worker.join().unwrap();
+    within(PATIENCE, || out.read_to_end(&mut Vec::new())).unwrap();
+}
+
+#[test]
+fn a_program_is_killed_with_what_it_has_started() {
+    let _watchdog = watchdog(30);
+    let mut command = zygote::Command::new("sh");
+    command
+        .args(["-c", "echo begun; sleep 60 & sleep 60"])
+        .tree();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    assert!(
+        child
+            .wait_with_output_timeout(Duration::from_millis(200))
+            .unwrap()
+            .is_none()
+    );
+    child.kill().unwrap();
+    // Both sleeps hold the pipe.
+    let output = within(PATIENCE, || child.wait_with_output()).unwrap();
+    assert_eq!(output.stdout, b"begun\n");
+    assert_eq!(output.status.signal(), Some(9));
+    let error = command
+        .output_timeout(Duration::from_millis(200))
+        .unwrap_err();
+    assert!(error.is_timeout());
+}
+
+#[test]
+fn dropping_a_handle_kills_the_tree_if_it_kills_the_worker() {
+    let _watchdog = watchdog(30);
+    let process = process().tree().stdout(Stdio::piped());
+    let mut worker = process
+        .run(shell::task("echo; sleep 60 & sleep 60".into()))
+        .unwrap();
+    let mut out = worker.take_stdout().unwrap();
+    out.read_exact(&mut [0]).unwrap();
+    drop(worker.kill_on_drop(true));
+    within(PATIENCE, || out.read_to_end(&mut Vec::new())).unwrap();
 }

@@ -143,13 +143,17 @@ impl<R> Worker<R> {
         self.ends.stderr.take()
     }
 
-    /// Sends SIGKILL. It is no error if the worker has exited.
+    /// Sends SIGKILL. It is no error if the worker has exited. With
+    /// [`tree`](crate::Process::tree) it kills what the worker has started as well.
     ///
     /// # Errors
     ///
     /// The kernel refuses, for example because the worker has changed its user.
     pub fn kill(&self) -> Result<()> {
-        self.signal(libc::SIGKILL)
+        match self.tree.is_one() {
+            true => self.kill_tree(),
+            false => self.signal(libc::SIGKILL),
+        }
     }
 
     /// Sends a signal by pidfd, and so never to another process that has the same id.
@@ -171,6 +175,7 @@ impl<R> Worker<R> {
     ///
     /// | setting | what is killed | what is not |
     /// |---|---|---|
+    /// | [`tree`](crate::Process::tree) | by the strongest of the following that the machine allows | |
     /// | a [PID namespace](crate::settings::Namespaces::pid) | everything in it | |
     /// | [`cgroup`](crate::Process::cgroup) of version 2 | **everything** in it and below, by `cgroup.kill` (Linux 5.14) | what was moved out; all of version 1 |
     /// | [`process_group(0)`](crate::Process::process_group), [`session`](crate::Process::session) | the group | what has made a group of its own, as shells with job control and daemons do |
