@@ -89,7 +89,7 @@ pub use crate::{
 /// | converts from and into `OwnedFd`: `File`, `TcpListener`, `UnixStream`, `ChildStdin`, [`Sender`], [`Receiver`] … | a descriptor |
 /// | [`Process`] | itself, given away |
 /// | `PathBuf`, `OsString` | raw bytes |
-/// | `Vec<u8>`, also in an `Option` or in the `Ok` of a `Result` | bytes |
+/// | `Vec<u8>` and vectors of other numbers, also in an `Option` or in the `Ok` of a `Result` | their memory |
 /// | [`Bytes`], also inside of values | sealed memory, written once, that all workers share |
 /// | `Serialize + DeserializeOwned` | `postcard`; descriptors inside as [`Fd`] |
 /// | an error that is serde, [`Error`], `io::Error`, `Box<dyn Error + Send + Sync>`, `anyhow::Error` (with the feature) | kind and text |
