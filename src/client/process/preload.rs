@@ -32,6 +32,9 @@ impl<S> Process<S> {
     /// Descriptors that it leaves open belong to its value. Forks have them too, as
     /// well as the signal handlers that it installs.
     ///
+    /// Much memory on the heap makes each fork dear: keep large data in
+    /// [`Bytes`](crate::Bytes), or ask for [`huge_pages`](Self::huge_pages).
+    ///
     /// The raw arguments that were sent to this process so far are for the preload, see
     /// [`take_args`](crate::raw::take_args).
     ///
