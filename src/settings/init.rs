@@ -77,7 +77,7 @@ mod tests {
         settings.umask(0o22);
         settings.init(id(1), b"", std::iter::empty());
         settings.check().unwrap();
-        let [(first, mut two), (second, none)] = &mut settings.take_inits().unwrap()[..] else {
+        let [(first, two), (second, none)] = &mut settings.take_inits().unwrap()[..] else {
             panic!("two were recorded");
         };
         assert_eq!((*first, *second), (id(2), id(1)));

@@ -62,6 +62,7 @@ fn stderr_goes_wherever_stdout_goes() {
 }
 
 #[zygote::entry]
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is tested")]
 fn writes_to_both() {
     println!("out");
     eprintln!("err");
