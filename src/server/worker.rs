@@ -15,7 +15,7 @@ use crate::{
     parcel::{Encoder, State},
     phase::{self, Phase},
     registry::{self, Entry},
-    sys::{fail, fork, image, pages, signal},
+    sys::{allocator, fail, fork, image, pages, signal},
     wire::{
         frame::{FROM_STOCK, Frame, Head, Kind, TELL_READY},
         link::{self, Trouble},
@@ -59,6 +59,8 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
 fn prepare(host: &mut Host, tell: bool) -> Result<()> {
     let settings = std::mem::take(&mut host.settings).sorted();
     settings.apply(keeper::enter)?;
+    // The processes around a worker in a PID namespace are behind it by now.
+    allocator::speak();
     hooks::run(When::Worker)?;
     settings.apply_last()?;
     if tell && host.say(Kind::Ready).is_err() {
