@@ -57,10 +57,9 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
 
 /// Applies the settings and runs the hooks, and then says so if somebody waits for it.
 fn prepare(host: &mut Host, tell: bool) -> Result<()> {
+    allocator::speak();
     let settings = std::mem::take(&mut host.settings).sorted();
     settings.apply(keeper::enter)?;
-    // The processes around a worker in a PID namespace are behind it by now.
-    allocator::speak();
     hooks::run(When::Worker)?;
     settings.apply_last()?;
     if tell && host.say(Kind::Ready).is_err() {

@@ -16,8 +16,8 @@ use super::{keep_errno, prepared::Prepared};
 /// [`join`](crate::Worker::join) has the size, and
 /// [`is_out_of_memory`](crate::Error::is_out_of_memory) is true.
 ///
-/// What a worker asks for in vain while its hooks and its entry run, in any thread, it
-/// tells its owner at once, up to sixteen times. The error has the last size; if there
+/// What a worker asks for in vain, from its settings and hooks to its end and in any
+/// thread, it tells its owner at once, up to sixteen times. The error has the last size; if there
 /// were sixteen or more, it has none. This says that memory was refused, not that the
 /// worker died of it: a worker whose `try_reserve` failed, and which later calls
 /// `abort` for another reason before it gives a result, is told as out of memory, too.
