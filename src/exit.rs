@@ -75,6 +75,12 @@ impl Exit {
             .is_some_and(|status| status.signal().is_some())
     }
 
+    /// Tells whether it ended as a process does that calls `abort`.
+    pub(crate) fn is_abort(&self) -> bool {
+        let signal = self.status().and_then(|status| status.signal());
+        signal == Some(libc::SIGABRT)
+    }
+
     /// Says what the worker used; `None` if that is not known.
     #[must_use]
     pub fn rusage(&self) -> Option<Rusage> {

@@ -61,6 +61,7 @@ pub use crate::{
     error::{Error, Result},
     exit::{Exit, Rusage},
     settings::stdio::Stdio,
+    sys::allocator::Allocator,
     task::{Preload, Task},
 };
 

@@ -231,6 +231,6 @@ fn gone(exit: Option<Exit>) -> Error {
 
 /// Remembers why this program is never executed again.
 fn give_up(error: Error) -> Error {
-    let text = "it is not tried again; say `zygote::early!()` in the program's root";
+    let text = "; it is not tried again; say `zygote::early!()` in the program's root";
     DEAF.get_or_init(|| error.and(text).unstarted()).clone()
 }

@@ -29,6 +29,8 @@ pub(crate) enum ErrorKind {
     Os,
     /// A hook returned an error or panicked.
     Hook,
+    /// The worker got no memory and was killed by SIGABRT.
+    OutOfMemory,
 }
 
 impl ErrorKind {
@@ -38,6 +40,7 @@ impl ErrorKind {
             Self::Timeout => Some(io::ErrorKind::TimedOut),
             Self::Invalid => Some(io::ErrorKind::InvalidInput),
             Self::Protocol => Some(io::ErrorKind::InvalidData),
+            Self::OutOfMemory => Some(io::ErrorKind::OutOfMemory),
             Self::Disconnected => Some(io::ErrorKind::BrokenPipe),
             _ => None,
         }

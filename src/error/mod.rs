@@ -1,6 +1,7 @@
 //! The one error type.
 
 mod cause;
+mod io_error;
 mod kind;
 
 use std::{error, fmt, io, sync::Arc};
@@ -101,10 +102,9 @@ impl Error {
         self
     }
 
-    /// Says after the text what follows from it.
-    #[cfg(feature = "exec")]
+    /// Adds this to the text.
     pub(crate) fn and(mut self, what: &str) -> Self {
-        self.0.text = format!("{}; {what}", self.0.text);
+        self.0.text.push_str(what);
         self
     }
 
@@ -178,7 +178,16 @@ impl Error {
     /// [`exit`](Self::exit) says which one.
     #[must_use]
     pub fn is_signal(&self) -> bool {
-        self.0.kind == ErrorKind::Signal
+        matches!(self.0.kind, ErrorKind::Signal | ErrorKind::OutOfMemory)
+    }
+
+    /// Tells whether memory could not be had. Either the worker asked for some in vain
+    /// and was then killed by SIGABRT, so that [`is_signal`](Self::is_signal) is true,
+    /// too: this is known if the program has the [`Allocator`](crate::Allocator), and the
+    /// text has the size. Or a system call failed for that reason (`ENOMEM`).
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        self.0.kind == ErrorKind::OutOfMemory || self.code() == Some(libc::ENOMEM)
     }
 
     /// Tells whether a deadline passed first.
@@ -280,49 +289,11 @@ impl error::Error for Error {
     }
 }
 
-impl From<io::Error> for Error {
-    /// Takes our error out again, if it was one of ours before it became an
-    /// `io::Error`.
-    fn from(error: io::Error) -> Self {
-        if error.get_ref().is_some_and(|inner| inner.is::<Self>()) {
-            let inner = error.into_inner().map(|inner| inner.downcast::<Self>());
-            return match inner {
-                Some(Ok(own)) => *own,
-                _ => Self::new(ErrorKind::Os, "an I/O error lost its cause"),
-            };
-        }
-        Self::os("an I/O operation failed", error)
-    }
-}
-
-impl From<Error> for io::Error {
-    /// Gives the errno of the operating system, if there is one; otherwise an error
-    /// that has this one inside.
-    fn from(error: Error) -> Self {
-        if let Some(code) = error.code() {
-            return Self::from_raw_os_error(code);
-        }
-        let cause = || error.0.source.as_ref().map(|source| source.0.kind());
-        let kind = error.0.kind.as_io().or_else(cause);
-        Self::new(kind.unwrap_or(io::ErrorKind::Other), error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
 
     use super::*;
-
-    #[test]
-    fn survives_the_way_through_io_error() {
-        let error = Error::timeout("no result within 5 ms").with_pid(7);
-        let io = io::Error::from(error);
-        assert_eq!(io.kind(), io::ErrorKind::TimedOut);
-        let back = Error::from(io);
-        assert!(back.is_timeout());
-        assert_eq!(back.pid(), Some(7));
-    }
 
     #[test]
     fn says_what_was_tried_and_keeps_the_cause() {
@@ -339,7 +310,7 @@ mod tests {
     #[test]
     fn every_kind_is_told_by_its_method_and_as_an_io_error() {
         type Is = fn(&Error) -> bool;
-        let is: [Is; 10] = [
+        let is: [Is; 11] = [
             Error::is_panic,
             Error::is_exit,
             Error::is_signal,
@@ -350,6 +321,7 @@ mod tests {
             Error::is_setting,
             Error::is_hook,
             Error::is_unstarted,
+            Error::is_out_of_memory,
         ];
         for (kind, own, as_io) in [
             (ErrorKind::Panic, Some(0), io::ErrorKind::Other),
@@ -364,6 +336,8 @@ mod tests {
             (ErrorKind::Preload, None, io::ErrorKind::Other),
             (ErrorKind::Protocol, None, io::ErrorKind::InvalidData),
             (ErrorKind::Os, None, io::ErrorKind::Other),
+            // It is `is_signal` as well.
+            (ErrorKind::OutOfMemory, Some(2), io::ErrorKind::OutOfMemory),
         ] {
             let error = Error::new(kind, "why");
             let said = |error: &Error| is.iter().position(|is| is(error));
@@ -385,13 +359,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_without_an_errno_keeps_its_kind() {
-        let cause = io::Error::new(io::ErrorKind::Unsupported, "not here");
-        let error = Error::os("an operation failed", cause);
-        let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
-        assert_eq!(source.kind(), io::ErrorKind::Unsupported);
-        let io = io::Error::from(error);
-        assert_eq!(io.kind(), io::ErrorKind::Unsupported);
-        assert_eq!(Error::from(io).to_string(), "an operation failed");
+    fn memory_that_could_not_be_had_is_told_of_a_death_and_of_a_call() {
+        let call = |errno| Error::os("fork failed", io::Error::from_raw_os_error(errno));
+        for (error, expected) in [
+            (Error::new(ErrorKind::OutOfMemory, "why"), true),
+            (Error::new(ErrorKind::Signal, "why"), false),
+            (call(libc::ENOMEM), true),
+            (call(libc::EAGAIN), false),
+        ] {
+            assert_eq!(error.is_out_of_memory(), expected, "{error:?}");
+        }
     }
 }

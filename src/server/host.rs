@@ -13,7 +13,7 @@ use crate::{
     parcel::State,
     phase::{self, Phase},
     settings::Settings,
-    sys::{fork, ours, pidfd, poll::Deadline, signal},
+    sys::{allocator, fork, ours, pidfd, poll::Deadline, signal},
     wire::{
         frame::{Head, Kind, failure},
         link::{self, Trouble},
@@ -61,6 +61,7 @@ impl Host {
         fork::yield_now();
         ours::set_main_socket(socket.as_fd());
         signal::allow_detach(link::empty(Kind::Detached));
+        allocator::prepare(link::empty(Kind::Starved));
         Self {
             socket,
             owner: Some(owner),

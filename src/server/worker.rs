@@ -15,7 +15,7 @@ use crate::{
     parcel::{Encoder, State},
     phase::{self, Phase},
     registry::{self, Entry},
-    sys::{fail, fork, image, pages, signal},
+    sys::{allocator, fail, fork, image, pages, signal},
     wire::{
         frame::{FROM_STOCK, Frame, Head, Kind, TELL_READY},
         link::{self, Trouble},
@@ -58,6 +58,7 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
 /// Applies the settings, runs the hooks and the initialisers, and then says so if
 /// somebody waits for it.
 fn prepare(host: &mut Host, state: &mut Option<State>, tell: bool) -> Result<()> {
+    allocator::speak();
     let mut settings = std::mem::take(&mut host.settings).sorted();
     let inits = settings.take_inits()?;
     settings.apply(keeper::enter)?;

@@ -43,7 +43,8 @@ macro_rules! resources {
 
 resources! {
     /// Bytes of address space. Beyond it the error is `ENOMEM`; an allocation of Rust's
-    /// that fails ends with SIGABRT, and a stack that cannot grow ends with SIGSEGV.
+    /// that fails ends with SIGABRT (an [`Allocator`](crate::Allocator) tells its size),
+    /// and a stack that cannot grow ends with SIGSEGV.
     As = RLIMIT_AS;
     /// Bytes of a core file. With 0 none is written; a longer one is cut.
     Core = RLIMIT_CORE;

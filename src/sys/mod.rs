@@ -8,6 +8,7 @@
 //!
 //! Each file promises:
 //!
+//! - `allocator`: a word to the owner when there is no memory
 //! - `confine`: `fstat` below a filter
 //! - `environment`: variables, directory, what `/proc` tells of a thread
 //! - `epoch`: whether this process is still the one that made a handle
@@ -28,6 +29,7 @@
 //! - `pidfd`: other processes, by a handle that is never reused
 //! - `place`: session, group, terminal, cgroup, root
 //! - `poll`: waiting with a deadline
+//! - `prepared`: a message for code that must not allocate or wait
 //! - `profile`: coverage counters
 //! - `signal`: masks, dispositions, the parent-death signal
 //! - `single`: whether this is the only thread
@@ -54,6 +56,7 @@ macro_rules! symbol {
     };
 }
 
+pub(crate) mod allocator;
 #[cfg(feature = "confine")]
 pub(crate) mod confine;
 #[cfg(test)]
@@ -77,6 +80,7 @@ pub(crate) mod pages;
 pub(crate) mod pidfd;
 pub(crate) mod place;
 pub(crate) mod poll;
+mod prepared;
 pub(crate) mod profile;
 pub(crate) mod signal;
 pub(crate) mod single;
@@ -93,4 +97,15 @@ fn check<T: PartialOrd + From<i8>>(result: T) -> io::Result<T> {
         return Err(io::Error::last_os_error());
     }
     Ok(result)
+}
+
+/// Does this, and leaves the thread's errno as it was.
+fn keep_errno(act: impl FnOnce()) {
+    // SAFETY: it has no conditions. (Both C libraries have this name for it.)
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: errno is a thread-local int that lives as long as the thread.
+    let saved = unsafe { *errno };
+    act();
+    // SAFETY: as above.
+    unsafe { *errno = saved };
 }

@@ -3,14 +3,14 @@
 use std::{
     ffi::c_long,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
-use super::{check, fork};
+use super::{check, fork, keep_errno, prepared::Prepared};
 
 /// Blocks every signal in the calling thread.
 pub(crate) fn block_all() {
@@ -317,24 +317,16 @@ pub(crate) fn live_on() {
 pub(crate) const DETACH: i32 = libc::SIGURG;
 
 /// What `on_detach` answers on the main socket.
-static ANSWER: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+static ANSWER: Prepared = Prepared::new();
 
 /// Lets [`DETACH`] free this process from its parent, from here on, and be answered
 /// with these bytes.
 pub(crate) fn allow_detach(answer: [u8; 24]) {
-    for (slot, word) in ANSWER.iter().zip(answer.chunks_exact(8)) {
-        let word = word.try_into().map_or(0, u64::from_ne_bytes);
-        slot.store(word, Ordering::Relaxed);
-    }
+    ANSWER.set(answer);
 }
 
 extern "C" fn on_detach(_: libc::c_int) {
-    let errno = errno();
-    // SAFETY: errno is a thread-local int that lives as long as the thread.
-    let saved = unsafe { *errno };
-    detach();
-    // SAFETY: as above.
-    unsafe { *errno = saved };
+    keep_errno(detach);
 }
 
 /// Detaches this process. It runs in a signal handler, so it makes async-signal-safe
@@ -357,19 +349,8 @@ fn detach() {
         // A filter denies it, so there is nothing to tell.
         return;
     }
-    super::ours::with_main_socket(|socket| {
-        let answer = [0, 1, 2].map(|at: usize| ANSWER[at].load(Ordering::Relaxed));
-        let (socket, flags) = (socket.as_raw_fd(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
-        // SAFETY: the pointer and length are those of `answer`.
-        unsafe { libc::send(socket, answer.as_ptr().cast(), size_of_val(&answer), flags) }
-    });
-}
-
-/// Tells where this thread's errno is. The name differs between C libraries, but the
-/// function does not.
-fn errno() -> *mut libc::c_int {
-    // SAFETY: it has no conditions.
-    unsafe { libc::__errno_location() }
+    // The answer has no number.
+    ANSWER.say(0);
 }
 
 /// Calls `kill(2)` for a child that this process has not waited for.

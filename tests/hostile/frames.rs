@@ -25,6 +25,7 @@ pub(crate) const DONE: u8 = 33;
 pub(crate) const FAILED: u8 = 34;
 pub(crate) const VALUE: u8 = 35;
 pub(crate) const EXITS: u8 = 37;
+pub(crate) const STARVED: u8 = 40;
 
 pub(crate) const IN_MEMORY: u8 = 1;
 pub(crate) const IN_CARRIER: u8 = 2;
@@ -155,8 +156,8 @@ fn any_descriptor(dice: &mut Dice) -> OwnedFd {
 
 /// A frame that looks right, and then is changed or not; its descriptors.
 pub(crate) fn made_up(dice: &mut Dice) -> (Vec<u8>, Vec<OwnedFd>) {
-    const KINDS: [u8; 18] = [
-        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 32, 33, 34, 35, 36, 37, 64,
+    const KINDS: [u8; 19] = [
+        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 32, 33, 34, 35, 36, 37, STARVED, 64,
     ];
     // Arguments, forks and questions keep a process alive, for more to come.
     let kind = match dice.below(4) {

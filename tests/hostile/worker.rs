@@ -13,8 +13,8 @@ use zygote::Worker;
 
 use crate::{
     frames::{
-        DONE, Dice, EXITS, FAILED, HELLO, IN_CARRIER, IN_MEMORY, VALUE, carrier, head, made_up,
-        memory, null, pidfd, send,
+        DONE, Dice, EXITS, FAILED, HELLO, IN_CARRIER, IN_MEMORY, STARVED, VALUE, carrier, head,
+        made_up, memory, null, pidfd, send,
     },
     hello,
     util::{Census, alone, watchdog, within},
@@ -27,6 +27,7 @@ enum Evil {
     Descriptors,
     Stranger,
     Reports,
+    Starved,
     TwoResults,
     Sparse(i64),
     Unsealed,
@@ -110,6 +111,17 @@ fn act(evil: Evil) {
                 say(&bytes);
             }
         }
+        // More than there is room for, most of them with what does not belong there.
+        Evil::Starved => {
+            let null = null();
+            for size in 0..100_000_u64 {
+                let fds = &[null.as_fd()][..usize::from(size % 2 == 0)];
+                let fd = u32::from(size % 2 == 0);
+                let mut bytes = head(STARVED, 0, fd, u64::MAX - size, size % 64);
+                bytes.resize(bytes.len() + usize::try_from(size % 64).unwrap(), 7);
+                let _ = send(socket, &bytes, fds);
+            }
+        }
         Evil::TwoResults => assert!(say(&result("first")) && say(&result("second"))),
         Evil::Sparse(length) => in_memory(length, &memory(b"some", length, true)),
         Evil::Unsealed => in_memory(5, &memory(b"bytes", 5, false)),
@@ -171,13 +183,14 @@ fn start(what: Evil, then: Then) -> Worker<String> {
     evil::spawn(what, then).unwrap().kill_on_drop(true)
 }
 
-const ALL: [Evil; 15] = [
+const ALL: [Evil; 16] = [
     Evil::Random(3),
     Evil::Random(1234),
     Evil::Gibibyte,
     Evil::Descriptors,
     Evil::Stranger,
     Evil::Reports,
+    Evil::Starved,
     Evil::TwoResults,
     Evil::Sparse(1 << 30),
     Evil::Sparse(1 << 40),
@@ -191,7 +204,7 @@ const ALL: [Evil; 15] = [
 
 /// What `join` may give for it.
 fn check(what: Evil, then: Then, outcome: zygote::Result<Option<String>>) {
-    let harmless = matches!(what, Evil::Stranger | Evil::Reports);
+    let harmless = matches!(what, Evil::Stranger | Evil::Reports | Evil::Starved);
     match (what, then, outcome) {
         (Evil::Random(_), _, Ok(text)) => assert!(text.is_none_or(|text| text == "returned")),
         (Evil::TwoResults, _, Ok(text)) => assert_eq!(text.as_deref(), Some("first")),
@@ -231,7 +244,11 @@ fn what_a_worker_sends_is_an_error_or_its_first_result() {
                 let patience = match (then, what) {
                     (
                         Then::Live,
-                        Evil::Random(_) | Evil::Stranger | Evil::Reports | Evil::Empty,
+                        Evil::Random(_)
+                        | Evil::Stranger
+                        | Evil::Reports
+                        | Evil::Starved
+                        | Evil::Empty,
                     ) => Duration::from_millis(100),
                     _ => Duration::from_secs(20),
                 };

@@ -187,6 +187,9 @@ fn every_terminating_signal_by_name() {
         error.is_signal() && error.to_string().contains("SIGABRT"),
         "{error}"
     );
+    // These programs have no `zygote::Allocator`.
+    let advice = "(an abort; with `zygote::Allocator` it says whether memory could not be had)";
+    assert!(error.message().ends_with(advice), "{error}");
 }
 
 #[test]

@@ -55,6 +55,9 @@ pub(in crate::client) struct Inbox {
     asked: u64,
     pub(in crate::client) is_ready: bool,
     pub(in crate::client) is_detached: bool,
+    /// The size of memory that it asked for in vain, of the last time since its last
+    /// answer; 0 if that is not known.
+    pub(in crate::client) starved: Option<u64>,
     pub(in crate::client) children: Children,
     /// The template that was cloned from an executed program, kept until its `Hello`.
     pub(in crate::client) born: Option<Ours>,
@@ -136,6 +139,10 @@ impl Inbox {
                 self.is_detached = true;
                 true
             }
+            Kind::Starved => {
+                self.starved = Some(number);
+                true
+            }
             Kind::Exits => {
                 Report::decode(&body)
                     .into_iter()
@@ -155,6 +162,8 @@ impl Inbox {
         match answer {
             Some(answer) if number <= self.asked && !self.answers.contains_key(&number) => {
                 self.answers.insert(number, answer);
+                // It went on without that memory.
+                self.starved = None;
                 true
             }
             _ => false,
@@ -308,6 +317,23 @@ mod tests {
         assert!(inbox.take_failure(0).is_none());
         assert!(inbox.take_failure(1).is_none());
         assert!(matches!(inbox.take_answer(1), Some(Answer::Done)));
+    }
+
+    #[test]
+    fn the_last_want_of_memory_is_kept_until_there_is_an_answer() {
+        let (mut inbox, hello) = inbox([]);
+        assert_eq!(inbox.starved, None);
+        for size in 1..10_000 {
+            inbox.put(frame(Kind::Starved, size, &[]), &hello);
+        }
+        assert_eq!(inbox.starved, Some(9_999));
+        inbox.put(frame(Kind::Value, 3, b"not asked for"), &hello);
+        assert_eq!(inbox.starved, Some(9_999));
+        for answer in [frame(Kind::Value, 0, b""), failed(1, "no")] {
+            inbox.put(frame(Kind::Starved, u64::MAX, &[]), &hello);
+            inbox.put(answer, &hello);
+            assert_eq!(inbox.starved, None);
+        }
     }
 
     #[test]

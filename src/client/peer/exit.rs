@@ -65,20 +65,18 @@ impl Peer {
 
     /// Makes the error for a process that ended without saying how it fared.
     pub(in crate::client) fn without_result(&self, exit: Exit, who: &str) -> Error {
-        let kind = match exit.is_signal() {
-            // Its template did not report it: the template died, and the process with
-            // it.
-            _ if exit.rusage().is_none() && self.origin().is_some() => ErrorKind::TemplateGone,
-            true => ErrorKind::Signal,
-            false => ErrorKind::Exit,
-        };
-        let text = match kind {
-            ErrorKind::TemplateGone => {
-                format!("the template is gone, and {who} {exit} before it gave a result")
-            }
-            _ => format!("{who} {exit} before it gave a result"),
-        };
-        Error::new(kind, text).with_exit(exit)
+        // Its template did not report it: the template died, and the process with it.
+        if exit.rusage().is_none() && self.origin().is_some() {
+            let text = format!("the template is gone, and {who} {exit} before it gave a result");
+            return Error::new(ErrorKind::TemplateGone, text).with_exit(exit);
+        }
+        self.ended(exit, who, "before it gave a result")
+    }
+
+    /// Makes the error for a process that ended too early, at the time that `when`
+    /// says.
+    pub(super) fn ended(&self, exit: Exit, who: &str, when: &str) -> Error {
+        early_end(exit, who, when, self.line.with_inbox(|inbox| inbox.starved))
     }
 
     /// Waits until it has said that it is detached.
@@ -138,6 +136,24 @@ impl Peer {
     }
 }
 
+/// Makes the error for a process that ended too early. `starved` is the size of memory
+/// that it asked for in vain, or 0.
+fn early_end(exit: Exit, who: &str, when: &str, starved: Option<u64>) -> Error {
+    let (kind, text) = match (exit.is_signal(), starved.filter(|_| exit.is_abort())) {
+        (_, Some(size)) => {
+            let size = match size {
+                0 => String::new(),
+                size => format!("{size} bytes of "),
+            };
+            let text = format!("{who} {exit}: {size}memory could not be had");
+            (ErrorKind::OutOfMemory, text)
+        }
+        (true, None) => (ErrorKind::Signal, format!("{who} {exit} {when}")),
+        (false, None) => (ErrorKind::Exit, format!("{who} {exit} {when}")),
+    };
+    Error::new(kind, text).with_exit(exit)
+}
+
 /// Gives the status of an ended process if the kernel tells it by now: to the parent,
 /// or, once the parent has waited for the process, to anybody.
 fn known_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
@@ -155,5 +171,38 @@ fn status_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
             return status;
         }
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abort_without_memory_says_so_and_no_other_end_does() {
+        let aborted = Exit::new(Some(libc::SIGABRT), None);
+        let told = |exit, starved| {
+            let error = early_end(exit, "the worker", "too early", starved);
+            assert_eq!(error.exit(), Some(&exit));
+            (error.kind(), error.message().to_owned())
+        };
+        let text = "the worker was killed by SIGABRT: 7 bytes of memory could not be had";
+        assert_eq!(
+            told(aborted, Some(7)),
+            (ErrorKind::OutOfMemory, text.into())
+        );
+        let text = "the worker was killed by SIGABRT: memory could not be had";
+        assert_eq!(
+            told(aborted, Some(0)),
+            (ErrorKind::OutOfMemory, text.into())
+        );
+        let text = "the worker was killed by SIGABRT too early";
+        assert_eq!(told(aborted, None), (ErrorKind::Signal, text.into()));
+        let text = "the worker was killed by SIGKILL too early";
+        let killed = Exit::new(Some(libc::SIGKILL), None);
+        assert_eq!(told(killed, Some(7)), (ErrorKind::Signal, text.into()));
+        let text = "the worker exited with code 6 too early";
+        let left = Exit::new(Some(libc::SIGABRT << 8), None);
+        assert_eq!(told(left, Some(7)), (ErrorKind::Exit, text.into()));
     }
 }

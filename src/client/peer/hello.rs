@@ -195,12 +195,7 @@ impl Peer {
             ),
             Ok(Some(Fate::Ended { status, rusage })) => {
                 let exit = Exit::new(Some(status), Some(rusage));
-                let text = format!("the new process {exit} {when}");
-                let kind = match exit.is_signal() {
-                    true => ErrorKind::Signal,
-                    false => ErrorKind::Exit,
-                };
-                Error::new(kind, text).with_exit(exit)
+                self.ended(exit, "the new process", when)
             }
             Ok(None) => Error::new(
                 ErrorKind::Protocol,

@@ -10,8 +10,12 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     parcel::Decoder,
-    sys::poll::Deadline,
+    sys::{allocator, poll::Deadline},
 };
+
+/// What is said of an abort by a program that cannot know why it happened.
+const ABORTED: &str =
+    " (an abort; with `zygote::Allocator` it says whether memory could not be had)";
 
 impl<R> Worker<R> {
     /// Waits for the result.
@@ -114,7 +118,10 @@ impl<R> Worker<R> {
         if let Ok(Waited::Got(answer)) = self.peer.answer(now, self.pidfd()) {
             return self.decode(answer).map(Some);
         }
-        let error = self.peer.without_result(exit, "the worker");
+        let mut error = self.peer.without_result(exit, "the worker");
+        if exit.is_abort() && !allocator::is_in() {
+            error = error.and(ABORTED);
+        }
         Err(if closed.unread {
             error.unstarted()
         } else {

@@ -79,6 +79,9 @@ kinds! {
     /// cloned, with its id as the number, and its pidfd. It comes before or after its
     /// `Hello`.
     Born,
+    /// From a worker: it asked for memory of this size and got none. Several that are
+    /// not told apart have the number 0.
+    Starved,
 
     /// Between the ends of a channel.
     Message = 64,

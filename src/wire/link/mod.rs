@@ -16,7 +16,8 @@ pub(crate) use self::{
 };
 use super::frame::{Head, Kind};
 
-/// Makes the head of an empty frame, for code that can only send bytes.
+/// Makes the head of an empty frame, for code that can only send bytes. Its number, the
+/// second of three words, is 0.
 pub(crate) fn empty(kind: Kind) -> [u8; Head::LENGTH] {
     Head::new(kind, 0).encode()
 }
@@ -55,6 +56,16 @@ mod tests {
         for fd in frame.fds {
             assert_eq!(File::from(fd).metadata().unwrap().ino(), inode);
         }
+    }
+
+    #[test]
+    fn the_number_of_an_empty_frame_is_its_second_word() {
+        let mut bytes = empty(Kind::Starved);
+        bytes[8..16].copy_from_slice(&(u64::MAX - 1).to_ne_bytes());
+        assert_eq!(
+            Head::decode(&bytes),
+            Some(Head::new(Kind::Starved, u64::MAX - 1))
+        );
     }
 
     #[test]
