@@ -37,6 +37,9 @@ const ONE_WAY: &[&str] = &["client", "codec", "server", "settings", "wire"];
 
 /// The most lines of a file of the library and of its macros, and of any other.
 const LONGEST: usize = 400;
+
+/// The most lines of a function.
+const SCREEN: usize = 55;
 const LONGEST_OTHER: usize = 600;
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
@@ -337,6 +340,62 @@ fn files_are_short() {
         for file in sources(&root.join(dir)) {
             let lines = fs::read_to_string(&file).unwrap().lines().count();
             assert!(lines <= longest, "{} has {lines} lines", file.display());
+        }
+    }
+}
+
+/// The name and the number of lines of each function in a formatted text.
+fn functions(text: &str) -> Vec<(&str, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let indent = &line[..line.len() - code.len()];
+        let words = [
+            "pub",
+            "pub(crate)",
+            "pub(super)",
+            "const",
+            "unsafe",
+            "extern",
+            "\"C\"",
+        ];
+        let mut rest = code
+            .split(' ')
+            .skip_while(|word| words.contains(word) || word.starts_with("pub("));
+        if rest.next() != Some("fn") || line.ends_with(';') || line.ends_with('}') {
+            continue;
+        }
+        let name = rest.next().unwrap_or_default();
+        let name = name.split(['(', '<']).next().unwrap_or_default();
+        let end = format!("{indent}}}");
+        let length = lines[at..].iter().position(|line| **line == end);
+        found.extend(length.map(|length| (name, length + 1)));
+    }
+    found
+}
+
+#[test]
+fn functions_are_measured() {
+    let text = "fn a() {\n    b();\n}\n\nimpl X {\n    pub(super) unsafe fn c<T>(\n    ) {\n    }\n    fn d(&self);\n}";
+    assert_eq!(functions(text), [("a", 3), ("c", 3)]);
+}
+
+#[test]
+fn functions_fit_a_screen() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for dir in ["src", "macros/src"] {
+        for file in sources(&root.join(dir)) {
+            let text = fs::read_to_string(&file).unwrap();
+            // One function is a list, for a test.
+            let is_list = |name: &str| file.ends_with("hygiene.rs") && name == "all";
+            for (name, lines) in functions(&text) {
+                if is_list(name) {
+                    continue;
+                }
+                let place = file.display();
+                assert!(lines <= SCREEN, "{place}: `{name}` has {lines} lines");
+            }
         }
     }
 }

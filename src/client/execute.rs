@@ -108,23 +108,9 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     let (near, far) = socket::pair()
         .map_err(|error| Error::descriptor("socketpair for a template failed", error))?;
     let template = Peer::new(near, Birth::Executed);
-    let token = spawn::random()
-        .map_err(|error| Error::os("getrandom for a template's token failed", error))?;
     let deadline = Deadline::after(ANSWER);
     let asker = fork::own_pid();
-    // The template may be in another pid namespace, where it does not see this process
-    // by a number.
-    let own = pidfd::open(asker)
-        .map_err(|error| Error::descriptor("pidfd_open of the program failed", error))?;
-    template
-        .line
-        .send(
-            Head::new(frame::Kind::Token, token),
-            &[&depth.to_le_bytes()],
-            &[own.as_fd()],
-            deadline,
-        )
-        .map_err(|trouble| trouble.into_error("preparing a template"))?;
+    let token = send_token(&template, depth, asker, deadline)?;
     let value = format!(
         "{}:{token}:{asker}",
         template.line.socket.as_fd().as_raw_fd()
@@ -164,6 +150,23 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
             }
         }
     }
+}
+
+/// Sends a new token, by which the process that is executed knows that it is asked for,
+/// and gives it.
+fn send_token(template: &Peer, depth: u32, asker: i32, deadline: Deadline) -> Result<u64> {
+    let token = spawn::random()
+        .map_err(|error| Error::os("getrandom for a template's token failed", error))?;
+    // The template may be in another pid namespace, where it does not see this process
+    // by a number.
+    let own = pidfd::open(asker)
+        .map_err(|error| Error::descriptor("pidfd_open of the program failed", error))?;
+    let head = Head::new(frame::Kind::Token, token);
+    template
+        .line
+        .send(head, &[&depth.to_le_bytes()], &[own.as_fd()], deadline)
+        .map_err(|trouble| trouble.into_error("preparing a template"))?;
+    Ok(token)
 }
 
 /// Makes the error that says why there is no template. `unread` says that the process

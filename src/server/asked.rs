@@ -38,9 +38,9 @@ pub(super) fn serve_if_asked(before: BeforeMain, slot: &'static Slot) -> BeforeM
         return before;
     };
     fail::point("executed: before token");
-    let asked = match request.verify(&before) {
-        Ok(Some(asked)) => asked,
-        _ if !request.is_of_parent() => return before,
+    match request.verify(&before) {
+        Ok(Some(asked)) => become_template(asked, before, slot),
+        _ if !request.is_of_parent() => before,
         // Its parent executed it for this, and something is in the way. The program
         // must not run a second time, or it would execute itself again, and so on.
         Err(error) => {
@@ -49,16 +49,20 @@ pub(super) fn serve_if_asked(before: BeforeMain, slot: &'static Slot) -> BeforeM
         }
         // It has more privileges than the parent, or a constructor took the socket.
         Ok(None) => fork::exit(1),
-    };
+    }
+}
+
+/// Makes the template that was asked for. The token was right: from here on this is not
+/// the user's program, which must not run a second time.
+fn become_template(asked: Asked, before: BeforeMain, slot: &'static Slot) -> ! {
     let Asked {
         socket,
         owner,
         owner_pid,
         depth,
     } = asked;
-    // The token was right: from here on this is not the user's program, which must not
-    // run a second time. Descriptors 0 to 2 are filled first of all, so that nothing
-    // else gets one of these numbers.
+    // Descriptors 0 to 2 are filled first of all, so that nothing else gets one of these
+    // numbers.
     fd::fill_standard();
     phase::set_depth(depth);
     if fork::parent() != owner_pid {

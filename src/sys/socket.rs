@@ -176,19 +176,9 @@ pub(crate) fn receive(
     message.msg_iovlen = parts.len() as _;
     message.msg_control = (&raw mut control).cast();
     message.msg_controllen = size_of::<Control>() as _;
-    let mut flags = libc::MSG_CMSG_CLOEXEC;
-    if !wait {
-        flags |= libc::MSG_DONTWAIT;
-    }
-    let length = loop {
-        // SAFETY: every pointer in `message` is to live, writable memory of the
-        // length beside it.
-        let result = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
-        match check(result) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => break result?.cast_unsigned(),
-        }
-    };
+    // SAFETY: every pointer in `message` is to live, writable memory of the length
+    // beside it.
+    let length = unsafe { recvmsg(socket, &mut message, wait) }?;
     // SAFETY: `message` is as recvmsg left it, and `control` is still alive.
     let fds = unsafe { take_fds(&message) }?;
     if length > head.len() + start.len() {
@@ -206,6 +196,30 @@ pub(crate) fn receive(
         lost_fds: message.msg_flags & libc::MSG_CTRUNC != 0,
         fds,
     })
+}
+
+/// Calls `recvmsg(2)` until no signal interrupts it, and gives the length.
+///
+/// # Safety
+///
+/// Every pointer in `message` is to live, writable memory of the length beside it.
+unsafe fn recvmsg(
+    socket: BorrowedFd<'_>,
+    message: &mut libc::msghdr,
+    wait: bool,
+) -> io::Result<usize> {
+    let mut flags = libc::MSG_CMSG_CLOEXEC;
+    if !wait {
+        flags |= libc::MSG_DONTWAIT;
+    }
+    loop {
+        // SAFETY: as the caller promises.
+        let result = unsafe { libc::recvmsg(socket.as_raw_fd(), message, flags) };
+        match check(result) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return Ok(result?.cast_unsigned()),
+        }
+    }
 }
 
 /// Takes the descriptors out of received control data.

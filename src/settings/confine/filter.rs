@@ -81,7 +81,6 @@ fn is_fstat_answered(allowed: &Confine) -> bool {
 }
 
 fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
-    let own = fork::own_pid();
     let mut rules = Rules::new();
     let mut always = |calls: &[i64]| rules.extend(calls.iter().map(|call| (*call, Vec::new())));
     always(calls::ALWAYS);
@@ -92,13 +91,36 @@ fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
     if !allowed.readable.is_empty() {
         always(calls::LOOKING);
     }
+    allow_memory(&mut rules)?;
+    allow_itself(&mut rules, detached)?;
+    if !allowed.sockets {
+        // Only to the peer that the socket is connected to.
+        allow(&mut rules, libc::SYS_sendto, vec![null(4)])?;
+    }
+    if is_fstat_answered(allowed) {
+        for (call, flags) in STATUS {
+            let by_empty_path = masked(flags, libc::AT_EMPTY_PATH, libc::AT_EMPTY_PATH);
+            allow(&mut rules, call, vec![by_empty_path])?;
+        }
+    }
+    if !allowed.readable.is_empty() {
+        allow(&mut rules, libc::SYS_openat, vec![without(2, WRITING)])?;
+        #[cfg(target_arch = "x86_64")]
+        allow(&mut rules, libc::SYS_open, vec![without(1, WRITING)])?;
+    }
+    Ok(rules)
+}
 
-    let mut when = |call: i64, conditions: Vec<Condition>| -> Result<(), BackendError> {
-        let conditions = conditions.into_iter().map(Condition::compile);
-        let rule = SeccompRule::new(conditions.collect::<Result<_, _>>()?)?;
-        rules.entry(call).or_default().push(rule);
-        Ok(())
-    };
+/// Allows a call whose arguments meet all of these conditions.
+fn allow(rules: &mut Rules, call: i64, conditions: Vec<Condition>) -> Result<(), BackendError> {
+    let conditions = conditions.into_iter().map(Condition::compile);
+    let rule = SeccompRule::new(conditions.collect::<Result<_, _>>()?)?;
+    rules.entry(call).or_default().push(rule);
+    Ok(())
+}
+
+/// Allows memory that its limit counts and that no code runs in.
+fn allow_memory(rules: &mut Rules) -> Result<(), BackendError> {
     // The limit of memory does not count a stack that grows by itself, nor anonymous
     // memory that is shared. A memory file has a limit of its own.
     for (bits, value) in [
@@ -107,51 +129,40 @@ fn rules(allowed: &Confine, detached: bool) -> Result<Rules, BackendError> {
         (MAP_KIND | libc::MAP_ANONYMOUS, libc::MAP_SHARED),
     ] {
         let harmless = vec![without(2, libc::PROT_EXEC), masked(3, bits, value)];
-        when(libc::SYS_mmap, harmless)?;
+        allow(rules, libc::SYS_mmap, harmless)?;
     }
-    when(libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)])?;
+    allow(rules, libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)])?;
     // The rest, which spoils pages of the machine, is for the privileged.
-    when(libc::SYS_madvise, vec![below(2, libc::MADV_HWPOISON)])?;
+    let harmless = vec![below(2, libc::MADV_HWPOISON)];
+    allow(rules, libc::SYS_madvise, harmless)
+}
+
+/// Allows what a process does with itself and its threads.
+fn allow_itself(rules: &mut Rules, detached: bool) -> Result<(), BackendError> {
+    let own = fork::own_pid();
     // musl's flag without a meaning is let through.
-    when(
-        libc::SYS_clone,
-        vec![masked(0, !libc::CLONE_DETACHED, calls::THREAD)],
-    )?;
+    let threads = vec![masked(0, !libc::CLONE_DETACHED, calls::THREAD)];
+    allow(rules, libc::SYS_clone, threads)?;
     for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_tkill] {
-        when(call, vec![equal(0, own)])?;
+        allow(rules, call, vec![equal(0, own)])?;
     }
     // It may read its own limits.
-    when(libc::SYS_prlimit64, vec![equal(0, 0), null(2)])?;
-    when(libc::SYS_prlimit64, vec![equal(0, own), null(2)])?;
+    allow(rules, libc::SYS_prlimit64, vec![equal(0, 0), null(2)])?;
+    allow(rules, libc::SYS_prlimit64, vec![equal(0, own), null(2)])?;
     for (call, place, values) in [
         (libc::SYS_fcntl, 1, calls::FCNTL),
         (libc::SYS_ioctl, 1, calls::IOCTL),
         (libc::SYS_prctl, 0, calls::PRCTL),
     ] {
-        values
-            .iter()
-            .try_for_each(|value| when(call, vec![equal(place, *value)]))?;
+        for value in values {
+            allow(rules, call, vec![equal(place, *value)])?;
+        }
     }
     if detached {
         let off = vec![equal(0, libc::PR_SET_PDEATHSIG), equal(1, 0)];
-        when(libc::SYS_prctl, off)?;
+        allow(rules, libc::SYS_prctl, off)?;
     }
-    if !allowed.sockets {
-        // Only to the peer that the socket is connected to.
-        when(libc::SYS_sendto, vec![null(4)])?;
-    }
-    if is_fstat_answered(allowed) {
-        for (call, flags) in STATUS {
-            let by_empty_path = masked(flags, libc::AT_EMPTY_PATH, libc::AT_EMPTY_PATH);
-            when(call, vec![by_empty_path])?;
-        }
-    }
-    if !allowed.readable.is_empty() {
-        when(libc::SYS_openat, vec![without(2, WRITING)])?;
-        #[cfg(target_arch = "x86_64")]
-        when(libc::SYS_open, vec![without(1, WRITING)])?;
-    }
-    Ok(rules)
+    Ok(())
 }
 
 /// The flags of `mmap` that make one memory different from another.
