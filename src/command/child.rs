@@ -176,7 +176,9 @@ impl Child {
         }
     }
 
-    /// Sends SIGKILL. It is no error if the program has ended.
+    /// Sends SIGKILL. It is no error if the program has ended. With
+    /// [`Command::tree`](crate::Command::tree) it kills what the program has started as
+    /// well.
     ///
     /// # Errors
     ///

@@ -217,7 +217,7 @@ impl Command {
     }
 
     /// Does what [`output`](Self::output) does, but only this long: then the program is
-    /// killed ([`Child::kill`]).
+    /// killed ([`Child::kill`]), and with [`tree`](Self::tree) what it has started as well.
     ///
     /// To keep what it has written so far, use [`Child::wait_with_output_timeout`]
     /// instead.
