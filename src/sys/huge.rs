@@ -15,17 +15,12 @@ pub(crate) fn collapse() {
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
         return;
     };
-    let chunks = || {
-        maps.lines()
-            .filter_map(private)
-            .flat_map(|range| chunks(range, size))
-    };
-    // The first round frees small pages that lie together; the second finds them.
-    let refused: Vec<_> = chunks()
-        .filter(|start| !try_collapse(*start, size))
-        .collect();
-    for start in refused {
-        try_collapse(start, size);
+    let ranges = maps.lines().filter_map(private);
+    let starts = ranges.flat_map(|range| chunks(range, size));
+    for run in runs(starts.filter(|start| is_in_use(*start, size)), size) {
+        // The kernel goes on after a page that it refuses. What the first try has freed
+        // lies together, and the second may find it.
+        let _ = try_collapse(&run) || try_collapse(&run);
     }
 }
 
@@ -59,15 +54,25 @@ fn chunks(range: Range<usize>, size: usize) -> impl Iterator<Item = usize> {
         .filter(move |start| range.end - start >= size)
 }
 
-/// Tells whether nothing is left to be done for this chunk.
-fn try_collapse(start: usize, size: usize) -> bool {
-    if !is_in_use(start, size) {
-        return true;
+/// Puts chunks that lie side by side together: each call makes the kernel wait for all
+/// processors.
+fn runs(starts: impl Iterator<Item = usize>, size: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for start in starts {
+        match runs.last_mut() {
+            Some(last) if last.end == start => last.end += size,
+            _ => runs.push(start..start + size),
+        }
     }
-    let at = std::ptr::without_provenance_mut::<c_void>(start);
+    runs
+}
+
+/// Tells whether all of the range is in huge pages now.
+fn try_collapse(range: &Range<usize>) -> bool {
+    let at = std::ptr::without_provenance_mut::<c_void>(range.start);
     // SAFETY: the kernel moves the bytes to another page and changes none of them; where
     // nothing is mapped it refuses.
-    unsafe { libc::madvise(at, size, MADV_COLLAPSE) == 0 }
+    unsafe { libc::madvise(at, range.len(), MADV_COLLAPSE) == 0 }
 }
 
 /// Tells whether at least half of the pages there are in memory. To collapse others
@@ -126,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_side_by_side_is_one_run() {
+        let of = |starts: &[usize]| runs(starts.iter().copied(), 2);
+        assert_eq!(of(&[2, 4, 8, 12, 14, 16]), [2..6, 8..10, 12..18]);
+        assert!(of(&[]).is_empty());
+    }
+
+    #[test]
     #[cfg_attr(miri, ignore = "Miri has no madvise")]
     fn what_the_kernel_refuses_stays_as_it_is() {
         let Some(size) = size() else { return };
@@ -134,8 +146,9 @@ mod tests {
         let at = std::ptr::with_exposed_provenance_mut::<c_void>(first);
         // SAFETY: the advice is about a part of `bytes`, and changes none of them.
         assert_eq!(unsafe { libc::madvise(at, size, libc::MADV_NOHUGEPAGE) }, 0);
-        assert!(!try_collapse(first, size), "it is refused");
-        assert!(try_collapse(0, size), "nothing is there");
+        assert!(is_in_use(first, size) && !is_in_use(0, size));
+        assert!(!try_collapse(&(first..first + size)), "it is refused");
+        assert!(!try_collapse(&(0..size)), "nothing is there");
         collapse();
         let intact = |(at, byte): (usize, &u8)| *byte == at.to_le_bytes()[1];
         assert!(bytes.iter().enumerate().all(intact));
