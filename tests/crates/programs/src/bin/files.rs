@@ -18,6 +18,9 @@ use zygote::{Process, Worker};
 
 zygote::early!();
 
+/// How many files are parsed at a time: each takes two descriptors.
+const AT_ONCE: usize = 32;
+
 /// How long one file may take.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -30,9 +33,12 @@ fn main() -> anyhow::Result<()> {
     let paths = write_files(dir.path(), many)?;
 
     let process = Process::new()?;
-    let workers = process.spawn_all(paths.iter().cloned().map(parse::task));
     let (mut numbers, mut bad) = (Vec::new(), 0);
-    for (path, worker) in paths.iter().zip(workers) {
+    let found = paths.chunks(AT_ONCE).flat_map(|paths| {
+        let workers = process.spawn_all(paths.iter().cloned().map(parse::task));
+        paths.iter().zip(workers)
+    });
+    for (path, worker) in found {
         match outcome(worker) {
             Ok(number) => numbers.push(number),
             Err(reason) => {
