@@ -154,7 +154,8 @@ fn web_answers_whatever_the_decoder_does() {
         ),
     ] {
         let (status, text) = post(&address, body);
-        assert_eq!((status, text.as_str()), (422, reason), "{body}");
+        assert_eq!(status, 422, "{body}: {text}");
+        assert!(text.starts_with(reason), "{body}: {text}");
     }
     assert!(web.stderr().contains("web.rs:"));
     assert_eq!(post(&address, "fine").0, 200);
@@ -262,7 +263,7 @@ fn files_names_each_that_is_bad_and_loses_none() {
             _ => "the worker was killed by SIGSEGV before it gave a result",
         };
         assert!(line.starts_with(&format!("{number:04}: ")), "{line}");
-        assert!(line.ends_with(reason), "{line}");
+        assert!(line.contains(reason), "{line}");
     }
 }
 
