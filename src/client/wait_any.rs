@@ -16,6 +16,11 @@ use crate::{
 /// returned in that order. Without descriptors it returns at once, with no places. It
 /// takes nothing from any descriptor.
 ///
+/// To wait for a signal as well, block it and give a `signalfd(2)`, as the second example
+/// does. Workers start with no signal blocked, but a [`Command`](crate::Command) hands on
+/// what the calling thread blocks, as std's does: a task for
+/// [`before_exec`](crate::Command::before_exec) can unblock it.
+///
 /// Unlike a worker's own waits, it closes no piped stdin: drop what
 /// [`take_stdin`](crate::Worker::take_stdin) gives when you have written everything, or
 /// a worker that reads to the end never finds it.
@@ -45,6 +50,30 @@ use crate::{
 /// assert_eq!(zygote::wait_any([workers[0].as_fd(), stop.as_fd()])?, [1]);
 /// workers[0].kill()?;
 /// # Ok::<(), zygote::Error>(())
+/// ```
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// use nix::sys::{signal::{SigSet, Signal, raise}, signalfd::SignalFd};
+///
+/// #[zygote::entry]
+/// fn serve() {
+///     std::thread::sleep(std::time::Duration::from_secs(3600));
+/// }
+///
+/// let terminate = SigSet::from(Signal::SIGTERM);
+/// terminate.thread_block()?; // before the program has other threads
+/// let terminated = SignalFd::new(&terminate)?;
+///
+/// let workers = [serve::spawn()?, serve::spawn()?];
+/// raise(Signal::SIGTERM)?; // as `kill` does from outside
+/// let these = workers.iter().map(AsFd::as_fd);
+/// assert_eq!(zygote::wait_any(these.chain([terminated.as_fd()]))?, [2]);
+/// for worker in &workers {
+///     worker.signal(Signal::SIGTERM as i32)?;
+///     assert_eq!(worker.wait()?.to_string(), "was killed by SIGTERM");
+/// }
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn wait_any<F: AsFd>(these: impl IntoIterator<Item = F>) -> Result<Vec<usize>> {
     ready(these, Deadline::NEVER)

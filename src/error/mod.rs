@@ -131,7 +131,9 @@ impl Error {
 
     /// Says what was tried and what came of it, without the [entry](Self::entry) and
     /// the [process id](Self::pid) with which the whole text begins. It is meant for a
-    /// message to a user, or to compare two errors.
+    /// message to a user, or to compare two errors. For a panic it begins with the place
+    /// in the source; [`gotchas`](crate::gotchas) says under "Panics" how to leave that
+    /// out.
     ///
     /// # Examples
     ///

@@ -91,6 +91,12 @@ impl<S> Process<S> {
     /// gives one result for each task, in order. It asks for 32 processes before it
     /// waits for the first.
     ///
+    /// It returns when all workers exist, and they all run at once. Each takes two
+    /// descriptors of this program, of which `ulimit -n` often allows 1,024. Give it
+    /// thousands of tasks in parts, as the example does: a worker that cannot be
+    /// started is an error in its place. The [`start_timeout`](Self::start_timeout) is
+    /// for all of them together.
+    ///
     /// # Examples
     ///
     /// ```
@@ -100,11 +106,14 @@ impl<S> Process<S> {
     /// }
     ///
     /// let process = zygote::Process::new()?;
+    /// let numbers: Vec<u32> = (1..=100).collect();
     /// let mut sum = 0;
-    /// for worker in process.spawn_all((1..=10).map(square::task)) {
-    ///     sum += worker?.join()?;
+    /// for part in numbers.chunks(32) {
+    ///     for worker in process.spawn_all(part.iter().copied().map(square::task)) {
+    ///         sum += worker?.join()?;
+    ///     }
     /// }
-    /// assert_eq!(sum, 385);
+    /// assert_eq!(sum, 338_350);
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn spawn_all<R, K: RunsIn<S>>(
