@@ -156,8 +156,8 @@ proptest! {
     ) {
         let back = failure::decode(&failure::encode(&error)).unwrap();
         prop_assert_eq!(
-            (back.kind(), back.code().unwrap_or(0), back.is_unstarted(), back.message()),
-            (error.kind(), error.code().unwrap_or(0), error.is_unstarted(), error.message()),
+            (back.kind(), back.code().unwrap_or(0), back.is_unstarted(), back.text()),
+            (error.kind(), error.code().unwrap_or(0), error.is_unstarted(), error.text()),
         );
         prop_assert_eq!(Report::decode(&Report::encode(&reports)), reports);
         prop_assert!(ids::decode(&ids::encode(&numbers)).eq(numbers));

@@ -10,6 +10,9 @@ use self::cause::Cause;
 pub(crate) use self::{cause::Source, kind::ErrorKind};
 use crate::exit::Exit;
 
+/// How the text of a panic begins.
+pub(crate) const PANICKED: &str = "panicked";
+
 /// `std::result::Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -131,9 +134,8 @@ impl Error {
 
     /// Says what was tried and what came of it, without the [entry](Self::entry) and
     /// the [process id](Self::pid) with which the whole text begins. It is meant for a
-    /// message to a user, or to compare two errors. For a panic it begins with the place
-    /// in the source; [`gotchas`](crate::gotchas) says under "Panics" how to leave that
-    /// out.
+    /// message to a user, or to compare two errors. For a panic it is what the panic said,
+    /// without the place in the source, which the whole text has.
     ///
     /// # Examples
     ///
@@ -146,10 +148,31 @@ impl Error {
     /// let error = leave::spawn()?.join().unwrap_err();
     /// assert_eq!(error.message(), "the worker exited with code 3 before it gave a result");
     /// assert!(error.to_string().ends_with(error.message()));
+    ///
+    /// #[zygote::entry]
+    /// fn fails() {
+    ///     panic!("no luck");
+    /// }
+    ///
+    /// let error = fails::spawn()?.join().unwrap_err();
+    /// assert_eq!(error.message(), "no luck");
+    /// assert!(error.to_string().contains("panicked at "));
     /// # Ok::<(), zygote::Error>(())
     /// ```
     #[must_use]
     pub fn message(&self) -> &str {
+        let text = &self.0.text;
+        let said = match self.0.kind {
+            ErrorKind::Panic => text
+                .split_once(PANICKED)
+                .and_then(|(_, rest)| rest.split_once(": ")),
+            _ => None,
+        };
+        said.map_or(text, |(_place, said)| said)
+    }
+
+    /// Gives the text of which [`message`](Self::message) is a part.
+    pub(crate) fn text(&self) -> &str {
         &self.0.text
     }
 

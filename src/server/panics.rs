@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, PANICKED},
     hooks::Hook,
     sys::ours,
     wire::{
@@ -98,9 +98,9 @@ fn error(text: String) -> Error {
 
 fn text(message: &str, place: &str) -> String {
     if place.is_empty() {
-        return format!("panicked: {message}");
+        return format!("{PANICKED}: {message}");
     }
-    format!("panicked at {place}: {message}")
+    format!("{PANICKED} at {place}: {message}")
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

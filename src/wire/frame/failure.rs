@@ -25,7 +25,7 @@ pub(crate) fn encode(error: &Error) -> Vec<u8> {
     let kind = kind.and_then(|at| u8::try_from(at).ok());
     let mut body = vec![kind.unwrap_or(INVALID), u8::from(error.is_unstarted())];
     body.extend_from_slice(&error.code().unwrap_or(0).to_le_bytes());
-    body.extend_from_slice(error.message().as_bytes());
+    body.extend_from_slice(error.text().as_bytes());
     body
 }
 
@@ -54,7 +54,7 @@ mod tests {
             error.kind(),
             error.code(),
             error.is_unstarted(),
-            error.message(),
+            error.text(),
         )
     }
 

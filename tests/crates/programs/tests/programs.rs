@@ -144,7 +144,7 @@ fn web_answers_whatever_the_decoder_does() {
         ("", "there is nothing to decode"),
         ("error", "there is no format 101"),
         ("open", "Operation not permitted (os error 1)"),
-        ("panic", "panicked: byte 0 is a bug in the decoder"),
+        ("panic", "byte 0 is a bug in the decoder"),
         (
             "abort",
             "the worker was killed by SIGABRT before it gave a result",
@@ -329,8 +329,7 @@ fn inside_needs_nothing_for_what_its_library_does() {
     let said = inside.stdout();
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines[..2], ["1: 15", "2: syntax: `` is no number"]);
-    assert!(lines[2].starts_with("3: failed: panicked at "), "{said}");
-    assert!(lines[2].ends_with(": the sum is too large"), "{said}");
+    assert_eq!(lines[2], "3: failed: the sum is too large");
     assert_eq!(
         lines[3..],
         [

@@ -11,10 +11,9 @@
 //! took too long and was killed, 503 that too many run already. SIGTERM ends the
 //! service when the requests that it has are answered.
 #![allow(clippy::print_stdout, reason = "it says where it listens")]
-#![allow(clippy::print_stderr, reason = "that is its log")]
 
 use std::{
-    env, hint, io, panic,
+    env, hint,
     process::{abort, id},
     sync::Arc,
     time::Duration,
@@ -54,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
     let seconds = env::args().nth(1).map_or(Ok(2), |text| text.parse())?;
     let confine = Confine::compute().memory(MEMORY);
     let service = Service {
-        decoder: Process::new()?.init(log_panics::task()).confine(confine),
+        decoder: Process::new()?.confine(confine),
         slots: Semaphore::new(AT_ONCE),
         limit: Duration::from_secs(seconds),
     };
@@ -86,14 +85,6 @@ async fn decode(State(service): State<Arc<Service>>, body: Bytes) -> Answer {
         Ok(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, error.message().to_owned()),
         Err(_) => (StatusCode::GATEWAY_TIMEOUT, "it took too long".to_owned()),
     }
-}
-
-/// Writes panics to the log, with their place, which the sender of a request is not to
-/// see. So the sender gets the text alone.
-#[zygote::entry]
-fn log_panics() -> io::Result<()> {
-    panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
-    Ok(())
 }
 
 /// Decodes the format that this service is for: the first byte says how it ends.
