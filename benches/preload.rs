@@ -1,5 +1,5 @@
-//! What large data costs: a spawn from a template that has preloaded so many MiB, with
-//! and without huge pages, and arguments of 32 MiB by their type.
+//! Measures what large data costs: spawns from a template that has preloaded some MiB,
+//! with and without huge pages, and arguments of 32 MiB of several types.
 #![allow(clippy::unwrap_used, reason = "a bench stops at what fails")]
 
 use std::hint::black_box;

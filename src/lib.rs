@@ -161,9 +161,9 @@ pub use zygote_macros::entry;
 /// ends where the preload returns in it. The options `type` and `crate` are those of
 /// [`entry`].
 ///
-/// What a preload leaves on the heap costs each fork of the template time, since its
-/// page tables are copied: with 256 MiB some 30 ms. [`Bytes`] cost nothing at any size;
-/// otherwise ask for [`Process::huge_pages`].
+/// What a preload leaves on the heap makes each fork of the template slower, since the
+/// page tables are copied: 256 MiB cost some 30 ms. Keep large data in [`Bytes`], which
+/// cost a fork nothing at any size, or ask for [`Process::huge_pages`].
 ///
 /// # Examples
 ///
@@ -262,10 +262,10 @@ pub use zygote_macros::preload;
 ///
 /// A hook that blocks is limited by the deadline of the call that waits for it: for
 /// `prepare`, `parent` and `child` that is the spawn. If there are threads after the
-/// prepare hooks, the fork fails. A child or worker hook may start threads, but a
-/// process that has threads forks no others, and no setting changes its environment.
-/// Until the process has a task, its threads cannot start processes either. If a hook
-/// calls `fork`, the copy ends where the hook returns in it.
+/// prepare hooks, the fork fails. A child or worker hook may start threads, but then
+/// the process cannot fork others, and a setting of its environment is an error. Until
+/// the process has a task, its threads cannot start processes either. If a hook calls
+/// `fork`, the copy ends where the hook returns in it.
 ///
 /// # Examples
 ///

@@ -46,9 +46,10 @@ thread_local! {
 
 /// Takes, and clears, the raw arguments sent to this process so far.
 ///
-/// It is for a preload, which gets those that were sent before it. A worker that is
-/// forked afterwards has what the preload did not take, and what is sent later. An
-/// entry may call it too. In the program itself, and in a thread other than the entry's, there are none.
+/// A preload that calls it gets those that were sent before the preload. A worker that
+/// is forked afterwards has what the preload did not take, and what is sent later; its
+/// entry may call this, too. In the program itself there are none, and in a worker only
+/// the entry's thread has them.
 ///
 /// # Examples
 ///

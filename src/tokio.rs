@@ -1,15 +1,16 @@
 //! Workers as futures: `worker.await`.
 //!
-//! Only the wait for the result is asynchronous. `spawn` and `run` block the thread until
-//! the worker exists: usually well below 1 ms, and at worst the
-//! [`start_timeout`](crate::Process::start_timeout), 10 s by default. Call them in a
-//! handler as they are, or in `spawn_blocking` where not even that may stop others.
+//! Only the wait for the result is asynchronous. `spawn` and `run` block the thread
+//! until the worker exists. That usually takes well below 1 ms, and at most the
+//! [`start_timeout`](crate::Process::start_timeout), 10 s by default. You can call them
+//! directly in an async function, or in `spawn_blocking` if no other task may wait for
+//! that long.
 //!
-//! Nothing limits how many workers run at once. In a server take a permit of a
-//! `tokio::sync::Semaphore` before you spawn, and keep it until the result is there. For a
-//! time limit wrap the worker in `tokio::time::timeout`, with
-//! [`kill_on_drop`](crate::Worker::kill_on_drop): otherwise it goes on when nobody waits
-//! for it.
+//! Nothing limits how many workers run at once. In a server, take a permit of a
+//! `tokio::sync::Semaphore` before you spawn, and keep it until you have the result. For
+//! a time limit, wrap the worker in `tokio::time::timeout` and set
+//! [`kill_on_drop`](crate::Worker::kill_on_drop): otherwise the worker goes on after the
+//! limit, although nobody waits for it.
 
 use std::{
     fmt,

@@ -54,7 +54,7 @@ fn failure<R>(worker: zygote::Result<Worker<R>>) -> Error {
     }
 }
 
-/// It died of so many bytes, or of a number that is not known.
+/// Checks that it died for want of so many bytes, or of a number that is not known.
 #[track_caller]
 fn assert_starved(error: &Error, bytes: Option<usize>) {
     let exit = error.exit().unwrap();
@@ -65,7 +65,7 @@ fn assert_starved(error: &Error, bytes: Option<usize>) {
     assert!(error.message().ends_with(&expected), "{error}");
 }
 
-/// It was killed by SIGABRT, and nothing is said of memory.
+/// Checks that it was killed by SIGABRT, and that the error says nothing of memory.
 #[track_caller]
 fn assert_aborted(error: &Error) {
     assert!(error.is_signal() && !error.is_out_of_memory(), "{error:?}");

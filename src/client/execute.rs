@@ -152,8 +152,8 @@ fn execute_and_wait() -> Result<Arc<Peer>> {
     }
 }
 
-/// Sends a new token, by which the process that is executed knows that it is asked for,
-/// and gives it.
+/// Sends a new token, and returns it. By the token the process that is executed knows
+/// that it is asked for.
 fn send_token(template: &Peer, depth: u32, asker: i32, deadline: Deadline) -> Result<u64> {
     let token = spawn::random()
         .map_err(|error| Error::os("getrandom for a template's token failed", error))?;

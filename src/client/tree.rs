@@ -20,7 +20,7 @@ pub(super) struct Tree {
     leads_group: bool,
     /// Whether the process that the program knows is the keeper of a namespace.
     is_keeper: bool,
-    /// Whether it is to be killed as one.
+    /// Whether killing the worker means killing all of it.
     is_one: bool,
 }
 
@@ -30,8 +30,8 @@ impl Tree {
         let is_keeper = namespaces.is_ok_and(|new| new.has(libc::CLONE_NEWPID));
         Self {
             cgroups: settings.cgroups().cloned().collect(),
-            // Inside a namespace the worker leads it, and not the keeper, unless the
-            // group was made before.
+            // In a PID namespace the worker leads the group, and not the keeper, unless
+            // the group was made before the namespace, as `tree` does.
             leads_group: settings.is_tree() || settings.is_leader() && !is_keeper,
             is_keeper,
             is_one: settings.is_tree(),

@@ -16,10 +16,11 @@ use crate::{
 /// returned in that order. Without descriptors it returns at once, with no places. It
 /// takes nothing from any descriptor.
 ///
-/// To wait for a signal as well, block it and give a `signalfd(2)`, as the second example
-/// does. Workers start with no signal blocked, but a [`Command`](crate::Command) hands on
-/// what the calling thread blocks, as std's does: a task for
-/// [`before_exec`](crate::Command::before_exec) can unblock it.
+/// To wait for a signal as well, block it and give a `signalfd(2)`, as the second
+/// example does. Workers start with no signal blocked. What a
+/// [`Command`](crate::Command) starts has the signals blocked that the calling thread
+/// blocks, as with std: a task for [`before_exec`](crate::Command::before_exec) can
+/// unblock them.
 ///
 /// Unlike a worker's own waits, it closes no piped stdin: drop what
 /// [`take_stdin`](crate::Worker::take_stdin) gives when you have written everything, or

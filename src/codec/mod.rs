@@ -52,7 +52,7 @@ pub(crate) fn done(reply: Encoder) -> Result<std::io::Result<()>> {
 
 /// A way for values of type `T` to travel.
 ///
-/// No method of the traits here has a plain name: to a user who calls a method of that
+/// No method of the traits here has a plain name. If a user called a method of such a
 /// name on any type, the compiler would suggest the trait, although it is hidden.
 pub trait Codec<T> {
     /// Puts a value at the end.

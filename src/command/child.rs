@@ -123,10 +123,10 @@ impl Child {
         Ok(self.output(status))
     }
 
-    /// Does what [`wait_with_output`](Self::wait_with_output) does, but only this long.
-    /// Gives `None` if the program still runs, or if somebody still holds its stdout or
-    /// stderr open, for example a process that it has started. What was read so far is
-    /// kept for the next call.
+    /// Waits as [`wait_with_output`](Self::wait_with_output) does, but only this long.
+    /// Gives `None` if the program still runs by then, or if another process, for
+    /// example one that it has started, still holds its stdout or stderr open. What was
+    /// read so far is kept for the next call.
     ///
     /// # Errors
     ///

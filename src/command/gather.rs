@@ -19,8 +19,9 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Reads both pipes to their ends, each as it comes. Closes a pipe at its end. Tells
-    /// whether both are at the end, or the deadline has passed before.
+    /// Reads both pipes to their ends, in the order in which data arrives, and closes
+    /// each at its end. Gives `false` if the deadline has passed before both were at the
+    /// end.
     pub(super) fn read(
         &mut self,
         stdout: &mut Option<ChildStdout>,

@@ -29,8 +29,8 @@ use crate::{
     wire::frame::streams,
 };
 
-/// How long a program that was killed is waited for. One that is in a system call which
-/// cannot be interrupted ends later.
+/// How long a program that was killed is waited for. It may end later, if it is in a
+/// system call that cannot be interrupted.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// Starts another program, as `std::process::Command` does, but from the template: the
@@ -216,8 +216,9 @@ impl Command {
         self.start(collected)?.wait_with_output()
     }
 
-    /// Does what [`output`](Self::output) does, but only this long: then the program is
-    /// killed ([`Child::kill`]), and with [`tree`](Self::tree) what it has started as well.
+    /// Does what [`output`](Self::output) does, but waits only this long. Then it kills
+    /// the program ([`Child::kill`]), and with [`tree`](Self::tree) what it has started
+    /// as well.
     ///
     /// To keep what it has written so far, use [`Child::wait_with_output_timeout`]
     /// instead.

@@ -132,10 +132,10 @@ impl Error {
         self
     }
 
-    /// Says what was tried and what came of it, without the [entry](Self::entry) and
-    /// the [process id](Self::pid) with which the whole text begins. It is meant for a
-    /// message to a user, or to compare two errors. For a panic it is what the panic said,
-    /// without the place in the source, which the whole text has.
+    /// Says what was tried and what came of it, without the [entry](Self::entry) and the
+    /// [process id](Self::pid) with which the whole text begins. It is meant for a
+    /// message to a user, or to compare two errors. For a panic it is only what the
+    /// panic said: its place in the source stands in the whole text.
     ///
     /// # Examples
     ///
@@ -206,10 +206,11 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Signal | ErrorKind::OutOfMemory)
     }
 
-    /// Tells whether memory could not be had. Either the worker asked for some in vain
-    /// and was then killed by SIGABRT, so that [`is_signal`](Self::is_signal) is true,
-    /// too: this is known if the program has the [`Allocator`](crate::Allocator), and the
-    /// text has the size. Or a system call failed for that reason (`ENOMEM`).
+    /// Tells whether memory could not be had, in one of two ways. A worker asked for
+    /// some in vain and was then killed by SIGABRT: this is known only if the program
+    /// has the [`Allocator`](crate::Allocator), [`is_signal`](Self::is_signal) is true
+    /// as well, and the text has the size, if that is known. Or a system call failed for
+    /// want of memory (`ENOMEM`).
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {
         self.0.kind == ErrorKind::OutOfMemory || self.code() == Some(libc::ENOMEM)

@@ -61,9 +61,9 @@ mod stdio;
 ///
 /// Whatever the order of the calls, they are applied in this one: cgroup · standard
 /// streams · raw arguments · OOM score, nice, I/O priority, CPU affinity, scheduler ·
-/// tree, namespaces · session, process group, terminal · root · rlimits · groups, group, user,
-/// capabilities, dumpable, no-new-privileges · directory, umask · environment · title,
-/// thread name · hooks of the program · [initialisers](Self::init) · confinement.
+/// tree, namespaces · session, process group, terminal · root · rlimits · groups, group,
+/// user, capabilities, dumpable, no-new-privileges · directory, umask · environment ·
+/// title, thread name · hooks of the program · [initialisers](Self::init) · confinement.
 ///
 /// The first setting that fails is the error of [`run`](Self::run)
 /// ([`is_setting`](crate::Error::is_setting)), which names the setting, its value and

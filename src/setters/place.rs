@@ -38,26 +38,25 @@ setters! {
         /// ```
     }
 
-    /// Holds the new process and everything that it starts together, by the strongest
-    /// means that the machine allows, so that killing it kills all of them.
+    /// Makes a tree of the new process and everything that it starts, by the strongest
+    /// means that the machine allows, so that killing the process kills the whole tree.
     tree() {
-        /// It makes [`kill`](crate::Worker::kill), a handle with
-        /// [`kill_on_drop`](crate::Worker::kill_on_drop) and
+        /// With it, [`kill`](crate::Worker::kill), the drop of a handle with
+        /// [`kill_on_drop`](crate::Worker::kill_on_drop), and
         /// [`Command::output_timeout`](crate::Command::output_timeout) kill the whole
-        /// tree, as [`kill_tree`](crate::Worker::kill_tree) does. These are the means, each
-        /// beside the next:
+        /// tree, as [`kill_tree`](crate::Worker::kill_tree) does. It uses all of these
+        /// means that it can:
         ///
         /// 1. The [`cgroup`](Self::cgroup), if you give one.
-        /// 2. A [PID namespace](crate::settings::Namespaces::pid), if the template may
-        ///    make one. Then the tree also ends when the worker ends by itself, and when
-        ///    the program does, however it ends; no process can leave it. A template
-        ///    without that right first makes a user namespace, in which the worker is who
-        ///    it is; set-user-id programs such as `sudo` do not work there.
-        /// 3. A [`session`](Self::session). What starts a session of its own, as daemons
-        ///    do, leaves it. When the program or the worker ends, the rest goes on.
-        ///
-        /// A session is made in any case: Ctrl-C at the program's terminal does not reach
-        /// the worker.
+        /// 2. A [PID namespace](crate::settings::Namespaces::pid), which no process can
+        ///    leave. The tree then also ends when the worker ends by itself, and when
+        ///    the program ends, however that happens. Without the right to make one, the
+        ///    worker first makes a user namespace, in which it keeps its user and group;
+        ///    set-user-id programs such as `sudo` do not work there.
+        /// 3. A [`session`](Self::session), in any case: so Ctrl-C at the program's
+        ///    terminal does not reach the worker. If this is the only means, a process
+        ///    that begins a session of its own, as daemons do, leaves the tree, and the
+        ///    rest of the tree goes on when the program or the worker ends.
         ///
         /// # Examples
         ///

@@ -5,11 +5,11 @@ use std::time::Duration;
 setters! {
     //! # The time for a start
 
-    /// Limits how long a start may take, 10 s by default: until the new process is what
-    /// its settings make of it, or until it has executed its program.
+    /// Limits how long a start may take, 10 s by default. A start is over when all
+    /// settings of the new process are applied, or when it has executed its program.
     start_timeout(patience: Duration) {
-        /// Forks take the limit over. It also holds for a preload, which has 60 s by
-        /// default. It does not limit what a worker does after its start.
+        /// Forks take the limit over. It also holds for a preload, whose limit is 60 s
+        /// by default. It does not limit what a worker does after its start.
         ///
         /// # Examples
         ///

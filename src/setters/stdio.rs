@@ -40,8 +40,8 @@ setters! {
     /// Sets what the new process writes to at 2, as [`stdin`](Self::stdin) does for 0.
     stderr(stderr: impl Into<Stdio>);
 
-    /// Makes stderr the same as stdout, whatever that is: what the new process writes to
-    /// both is in the order in which it was written.
+    /// Makes stderr the same as stdout, whatever stdout is. So what the new process
+    /// writes to the two arrives in the order in which it was written.
     stderr_to_stdout() {
         /// # Examples
         ///

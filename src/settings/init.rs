@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Settings {
-    /// Records the entry and its arguments, or why they cannot be.
+    /// Records the entry and its arguments, or why they cannot be recorded.
     pub(crate) fn init<'a>(
         &mut self,
         id: Id,

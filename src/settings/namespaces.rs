@@ -157,7 +157,7 @@ impl Namespaces {
     pub(crate) fn of(all: &Settings) -> io::Result<Self> {
         match all.of(What::Namespaces).next() {
             Some(setting) => match Self::decode(setting) {
-                // What is held together is in a PID namespace, too.
+                // A tree has a PID namespace, too.
                 Some(new) if all.is_tree() => Ok(new.pid()),
                 Some(new) => Ok(new),
                 None => Err(io::ErrorKind::InvalidData.into()),

@@ -1,4 +1,4 @@
-//! Raw arguments: octets and descriptors, as many as there are calls.
+//! Raw arguments: octets and descriptors, one for each call of `send_arg` or `send_fd`.
 
 use std::{io, os::fd::OwnedFd, sync::Arc};
 

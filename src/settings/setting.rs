@@ -73,9 +73,10 @@ pub(super) fn quoted(text: &[u8]) -> String {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     all: Vec<Setting>,
-    /// Is no setting of the new process, and stays in the program.
+    /// How long a start may take. It is no setting of the new process, and stays in the
+    /// program.
     patience: Option<Duration>,
-    /// Is for preloads, and sent with them.
+    /// Whether preloads use huge pages. It is sent with them.
     huge_pages: bool,
     /// The error of the first that could not be recorded.
     refused: Option<Error>,
@@ -94,7 +95,7 @@ impl Settings {
         self.huge_pages
     }
 
-    /// Notes that a setting cannot be recorded; the start will say so.
+    /// Notes that a setting cannot be recorded; the start will fail with this error.
     pub(crate) fn refuse(&mut self, error: Error) {
         self.refused.get_or_insert(error);
     }

@@ -12,14 +12,14 @@ impl Settings {
         self.put(Setting::new(What::Tree));
     }
 
-    /// Tells whether the worker and what it starts are one for whoever kills it.
+    /// Tells whether killing the worker also kills what it has started.
     pub(crate) fn is_tree(&self) -> bool {
         self.has(What::Tree)
     }
 }
 
-/// Begins a session. The processes of a PID namespace are in it as well, and so is the
-/// keeper of that, by whose id the program knows the group.
+/// Begins a session. The processes of a PID namespace are in it as well, and so is its
+/// keeper, by whose id the program knows the group.
 pub(super) fn begin_session(_: &Setting, _: &Settings) -> io::Result<()> {
     if !leads_session() {
         setsid()?;
@@ -38,9 +38,9 @@ pub(super) fn leads_group() -> bool {
     getpgrp() == getpid()
 }
 
-/// Enters a PID namespace, unless the settings name namespaces, which then have one. If
-/// that is not allowed, a user namespace is tried first, in which the process stays who
-/// it is; and if that is not allowed either, the session must do.
+/// Enters a PID namespace, unless the settings name namespaces: those then include one.
+/// If that is not allowed, the process first enters a user namespace, in which it keeps
+/// its ids. If that is not allowed either, the session must do.
 pub(super) fn enter_pid(all: &Settings, template: i32, enter: EnterPid) -> io::Result<()> {
     if all.has(What::Namespaces) || enter(template, all.is_detached()).is_ok() {
         return Ok(());
@@ -52,7 +52,7 @@ pub(super) fn enter_pid(all: &Settings, template: i32, enter: EnterPid) -> io::R
             let _ = enter(template, all.is_detached());
             Ok(())
         }
-        // It is inside, and nobody there.
+        // It is inside, but has no valid user there.
         Err(error) if geteuid() != user => Err(error),
         Err(_) => Ok(()),
     }

@@ -25,7 +25,8 @@ macro_rules! table {
             IoPriority "io_priority" false limits::io_priority, limits::show_io_priority;
             Affinity "affinity" false limits::affinity;
             Scheduler "scheduler" false limits::scheduler, limits::show_scheduler;
-            // Here, and at the next, the process may fork twice more: the last that is inside goes on.
+            // This one and the next may fork twice: the last process, which is inside
+            // the namespace, goes on.
             Tree "tree" false tree::begin_session;
             Namespaces "namespaces" false namespaces::enter;
             Session "session" true place::session;

@@ -1,4 +1,5 @@
-//! The user's allocator, and a word to the owner of a worker that gets no memory.
+//! The wrapper of the user's allocator, which tells the owner of a worker when it gets
+//! no memory.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -7,25 +8,26 @@ use std::{
 
 use super::{keep_errno, prepared::Prepared};
 
-/// A global allocator that lets a worker say, before it dies, how much memory it could
-/// not have.
+/// A global allocator with which a worker tells, before it dies, how much memory it
+/// asked for in vain.
 ///
-/// A Rust program aborts when it needs memory and gets none. Of a worker you learn only
-/// that it was killed by SIGABRT, because stable Rust calls nothing of the program in
-/// between. Put this around your allocator, once in your program, and the error of
-/// [`join`](crate::Worker::join) has the size, and
+/// A Rust program aborts when it needs memory and gets none. Of a worker you then learn
+/// only that it was killed by SIGABRT, because stable Rust runs no code of the program
+/// between the failure and the abort. Wrap this around your program's allocator: then
+/// the error of [`join`](crate::Worker::join) has the size, and
 /// [`is_out_of_memory`](crate::Error::is_out_of_memory) is true.
 ///
-/// What a worker asks for in vain, from its settings and hooks to its end and in any
-/// thread, it tells its owner at once, up to sixteen times. The error has the last size; if there
-/// were sixteen or more, it has none. This says that memory was refused, not that the
-/// worker died of it: a worker whose `try_reserve` failed, and which later calls
-/// `abort` for another reason before it gives a result, is told as out of memory, too.
-/// A result or a panic after a failed `try_reserve` is the outcome as ever.
+/// A worker reports each allocation that fails to its owner at once, up to sixteen
+/// times, from any thread, and from its settings and hooks on to its end. The error has
+/// the last size; after sixteen failures or more it has none. It says that memory was
+/// refused, not that the worker died of it. So if `try_reserve` fails in a worker that
+/// later calls `abort` for another reason, before it gives a result, the error is out of
+/// memory, too. If the worker gives a result or panics after the failure, that is the
+/// outcome, as always.
 ///
-/// In the program, in templates and in their preloads it adds nothing to the allocator
-/// in it. The allocator's failure must show as a null pointer: a worker that the kernel
-/// kills has said nothing (see
+/// In the program, in templates and in preloads it reports nothing, and does what the
+/// allocator inside it does. That allocator must show a failure as a null pointer: a
+/// worker that the kernel kills for its memory has reported nothing (see
 /// [Killed for its memory](crate::gotchas#killed-for-its-memory)).
 ///
 /// # Examples
@@ -59,7 +61,7 @@ use super::{keep_errno, prepared::Prepared};
 pub struct Allocator<A = System>(A);
 
 impl<A: GlobalAlloc> Allocator<A> {
-    /// Makes an allocator that asks this one for all memory.
+    /// Makes an allocator that takes all memory from this one.
     #[must_use]
     pub const fn new(inner: A) -> Self {
         Self(inner)
@@ -92,17 +94,18 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     }
 }
 
-/// Whether the program has the allocator.
+/// Whether the program uses this allocator. It is noted at the first allocation.
 static IS_IN: AtomicBool = AtomicBool::new(false);
 
 /// How often this process may still tell its owner.
 static LEFT: AtomicU32 = AtomicU32::new(0);
 
-/// How often a worker may tell its owner: its result has to have room in the socket
-/// behind that, if nobody reads.
+/// How often a worker may tell its owner. Its result must still find room in the socket
+/// behind these frames while nobody reads.
 const MOST: u32 = 16;
 
-/// The size that stands for every one from the last that may be told on.
+/// The size in the last frame that may be sent: that one stands for all failures from
+/// there on.
 const MANY: u64 = 0;
 
 /// What is told; its second word is the size.
@@ -129,7 +132,7 @@ fn tell(size: usize) {
     }
 }
 
-/// Gives what is told of this size, if anything is.
+/// Counts a failure, and gives the size to tell, if any more may be told.
 fn count(left: &AtomicU32, size: usize) -> Option<u64> {
     let one_less = |left: u32| left.checked_sub(1);
     match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
@@ -139,7 +142,7 @@ fn count(left: &AtomicU32, size: usize) -> Option<u64> {
     }
 }
 
-/// Tells whether the program has the allocator.
+/// Tells whether the program uses this allocator.
 pub(crate) fn is_in() -> bool {
     IS_IN.load(Ordering::Relaxed)
 }

@@ -5,7 +5,7 @@ use std::{fs, ops::Range, os::raw::c_void};
 
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Puts a range into huge pages now, since Linux 6.1; `libc` does not have it.
+/// Advice that puts a range into huge pages at once (Linux 6.1). `libc` lacks it.
 const MADV_COLLAPSE: i32 = 25;
 
 /// Puts the private memory of this process into huge pages, wherever at least half of
@@ -18,8 +18,8 @@ pub(crate) fn collapse() {
     let ranges = maps.lines().filter_map(private);
     let starts = ranges.flat_map(|range| chunks(range, size));
     for run in runs(starts.filter(|start| is_in_use(*start, size)), size) {
-        // The kernel goes on after a page that it refuses. What the first try has freed
-        // lies together, and the second may find it.
+        // The kernel goes on after a page that it refuses. The first try frees pages
+        // that may lie side by side, so that the second finds room.
         let _ = try_collapse(&run) || try_collapse(&run);
     }
 }
@@ -46,7 +46,7 @@ fn private(line: &str) -> Option<Range<usize>> {
     Some(number(start)?..number(end)?)
 }
 
-/// Gives where the huge pages begin that fit into a range.
+/// Gives the beginning of each huge page that fits into a range.
 fn chunks(range: Range<usize>, size: usize) -> impl Iterator<Item = usize> {
     let first = range.start.next_multiple_of(size);
     (first..range.end)
@@ -54,8 +54,8 @@ fn chunks(range: Range<usize>, size: usize) -> impl Iterator<Item = usize> {
         .filter(move |start| range.end - start >= size)
 }
 
-/// Puts chunks that lie side by side together: each call makes the kernel wait for all
-/// processors.
+/// Joins chunks that lie side by side into runs, because each call for a run makes the
+/// kernel wait for all processors.
 fn runs(starts: impl Iterator<Item = usize>, size: usize) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for start in starts {
@@ -67,7 +67,7 @@ fn runs(starts: impl Iterator<Item = usize>, size: usize) -> Vec<Range<usize>> {
     runs
 }
 
-/// Tells whether all of the range is in huge pages now.
+/// Asks for huge pages in a range, and tells whether all of it is in huge pages now.
 fn try_collapse(range: &Range<usize>) -> bool {
     let at = std::ptr::without_provenance_mut::<c_void>(range.start);
     // SAFETY: the kernel moves the bytes to another page and changes none of them; where

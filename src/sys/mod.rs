@@ -8,7 +8,7 @@
 //!
 //! Each file promises:
 //!
-//! - `allocator`: a word to the owner when there is no memory
+//! - `allocator`: tells a worker's owner that the worker got no memory
 //! - `confine`: `fstat` below a filter
 //! - `environment`: variables, directory, what `/proc` tells of a thread
 //! - `epoch`: whether this process is still the one that made a handle

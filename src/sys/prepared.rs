@@ -7,7 +7,7 @@ use std::{
 
 use super::ours;
 
-/// A message of three words, of which the second is filled in when it is said.
+/// A message of three words. The second is filled in when the message is sent.
 pub(super) struct Prepared([AtomicU64; 3]);
 
 impl Prepared {
@@ -15,7 +15,7 @@ impl Prepared {
         Self([const { AtomicU64::new(0) }; 3])
     }
 
-    /// Sets what is said from here on.
+    /// Sets the message that is sent from here on.
     pub(super) fn set(&self, message: [u8; 24]) {
         for (slot, word) in self.0.iter().zip(message.chunks_exact(8)) {
             let word = word.try_into().map_or(0, u64::from_ne_bytes);
@@ -23,7 +23,7 @@ impl Prepared {
         }
     }
 
-    /// Says it on this process's socket, with this second word, if there is room. Makes
+    /// Sends it on this process's socket, with this second word, if there is room. Makes
     /// async-signal-safe calls only.
     pub(super) fn say(&self, second: u64) {
         ours::with_main_socket(|socket| {

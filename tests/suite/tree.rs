@@ -220,8 +220,8 @@ fn held(pid: PathBuf, user: PathBuf) -> Held {
     }
 }
 
-/// What holds a tree of this process's workers, and whether a kill takes everything
-/// with it that has `script`'s stdout.
+/// Tells what holds a tree of this process's workers, and whether a kill ends everything
+/// that has `script`'s stdout.
 #[zygote::entry]
 fn tries_a_tree(script: String) -> (Held, bool) {
     let held = process()

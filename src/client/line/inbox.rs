@@ -55,8 +55,8 @@ pub(in crate::client) struct Inbox {
     asked: u64,
     pub(in crate::client) is_ready: bool,
     pub(in crate::client) is_detached: bool,
-    /// The size of memory that it asked for in vain, of the last time since its last
-    /// answer; 0 if that is not known.
+    /// How much memory it asked for in vain, the last time since its last answer; 0 if
+    /// that is not known.
     pub(in crate::client) starved: Option<u64>,
     pub(in crate::client) children: Children,
     /// The template that was cloned from an executed program, kept until its `Hello`.

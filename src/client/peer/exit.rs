@@ -136,8 +136,8 @@ impl Peer {
     }
 }
 
-/// Makes the error for a process that ended too early. `starved` is the size of memory
-/// that it asked for in vain, or 0.
+/// Makes the error for a process that ended too early. `starved` is how much memory it
+/// asked for in vain, if it did; 0 if that is not known.
 fn early_end(exit: Exit, who: &str, when: &str, starved: Option<u64>) -> Error {
     let (kind, text) = match (exit.is_signal(), starved.filter(|_| exit.is_abort())) {
         (_, Some(size)) => {

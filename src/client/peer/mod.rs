@@ -106,7 +106,7 @@ impl Peer {
     }
 
     /// Tells whether another process from stock is as good, because nobody knows this
-    /// one: what it is told before its first word, another is told as well.
+    /// one yet: what it was told before its first word, another can be told as well.
     pub(super) fn is_replaceable(&self) -> bool {
         self.birth.is_spare() && self.known().is_none()
     }

@@ -32,8 +32,8 @@ impl<S> Process<S> {
     /// # Errors
     ///
     /// The process has live workers, whose exits are reported to this program; it has
-    /// settings or raw arguments, which only this handle knows; or it is gone or does not answer. After
-    /// any of these it ends.
+    /// settings or raw arguments, which only this handle knows; or it is gone or does
+    /// not answer. After any of these it ends.
     ///
     /// # Examples
     ///

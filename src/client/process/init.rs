@@ -6,24 +6,24 @@ use super::Process;
 use crate::task::{RunsIn, Task};
 
 impl<S> Process<S> {
-    /// Runs a task in each worker first, before the entry that the worker is for: it is
-    /// the place for what `main` does in the program and a worker does not have, a
-    /// `static` with the configuration or a logger.
+    /// Runs a task in each worker before the worker's own entry. It is the place to set
+    /// what `main` sets in the program and workers lack, for example a `static` with the
+    /// configuration, or a logger.
     ///
     /// The task is sent with the other settings. It runs once in each worker, after the
     /// [hooks](crate::hook) and before [confinement](Self::confine), with the rights
-    /// that the settings leave. Several run in the order in which they were given. One
-    /// that needs the preloaded value (`&S` or `&mut S`) gets what the worker has; what
-    /// it changes, the entry sees. The descriptors in its arguments are duplicated for
+    /// that the settings leave. If you give several, they run in that order. A task that
+    /// takes the preloaded value (`&S` or `&mut S`) gets the worker's, and the entry
+    /// sees what it has changed. The descriptors in its arguments are duplicated for
     /// each worker.
     ///
-    /// It counts for what is spawned from this process and its forks. A plain
-    /// `f::spawn(..)` uses the default template and knows nothing of it: where every
-    /// spawn needs it, keep one process in a `static`, as the example does.
+    /// It runs in the workers of this process and of its forks. A plain `f::spawn(..)`
+    /// uses the default template, and does not run it: if every spawn needs it, keep
+    /// one process in a `static`, as the example does.
     ///
-    /// If it gives an error or panics, that is the error of the spawn, in which no code
-    /// of the entry has run ([`is_unstarted`](crate::Error::is_unstarted)). An error
-    /// that it gives is one of a setting ([`is_setting`](crate::Error::is_setting)).
+    /// If it returns an error or panics, the spawn fails with that, and no code of the
+    /// entry has run ([`is_unstarted`](crate::Error::is_unstarted)). An error that it
+    /// returns counts as one of a setting ([`is_setting`](crate::Error::is_setting)).
     ///
     /// # Examples
     ///

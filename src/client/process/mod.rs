@@ -190,7 +190,8 @@ impl<S> Process<S> {
     /// waits for no fork. The process makes the next ones when workers have ended and
     /// it has nothing else to do. These forks are not workers, and have no handles.
     /// Each has about 50 KiB of its own, and one descriptor in this program. They end
-    /// with the process, and are made anew when it changes by a preload. `ps` shows them as `zygote: in stock of PID`.
+    /// with the process, and are made anew when a preload changes it. `ps` shows them as
+    /// `zygote: in stock of PID`.
     ///
     /// # Examples
     ///

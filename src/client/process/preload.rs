@@ -32,10 +32,10 @@ impl<S> Process<S> {
     /// Descriptors that it leaves open belong to its value. Forks have them too, as
     /// well as the signal handlers that it installs.
     ///
-    /// Much memory on the heap makes each fork dear: keep large data in
+    /// Much memory on the heap makes each fork slow: keep large data in
     /// [`Bytes`](crate::Bytes), or ask for [`huge_pages`](Self::huge_pages).
     ///
-    /// The raw arguments that were sent to this process so far are for the preload, see
+    /// The preload gets the raw arguments that were sent to this process so far: see
     /// [`take_args`](crate::raw::take_args).
     ///
     /// Waits until the preload is done, at most 60 s or the
@@ -92,16 +92,16 @@ impl<S> Process<S> {
     /// machines), so that it costs each fork hardly anything.
     ///
     /// A fork copies the page tables of its template, one entry for every 4 KiB. For
-    /// large memory this is most of what a fork costs: see the figures in
-    /// `docs/performance.md`. When the preload is done, the template moves its memory,
-    /// piece by piece, to huge pages (`MADV_COLLAPSE`, Linux 6.1). What the kernel
-    /// refuses, because the machine has no room in one piece, stays as it is. The move
-    /// takes time (some 0.1 s for each GiB), which counts as part of the preload, and
-    /// for a moment the memory of one more huge page. A fork that writes to such memory
-    /// gets its own copy in small pages.
+    /// large memory this is most of what a fork costs (`benches/preload.rs` measures
+    /// it). When the preload is done, the template moves its memory, piece by piece, to
+    /// huge pages (`MADV_COLLAPSE`, Linux 6.1). What the kernel refuses stays as it is,
+    /// for example because the machine has no free memory in one piece. The move takes
+    /// some 0.1 s for each GiB, which counts as part of the preload, and needs the
+    /// memory of one more huge page for a moment. A fork that writes to such memory gets
+    /// its own copy in small pages.
     ///
-    /// [`Bytes`](crate::Bytes) in the preloaded value cost nothing at any size, with or
-    /// without this. It applies to this process and, from then on, to its forks.
+    /// It applies to this process and, from then on, to its forks. Without it, too,
+    /// [`Bytes`](crate::Bytes) in the preloaded value cost a fork nothing at any size.
     ///
     /// # Examples
     ///

@@ -60,8 +60,8 @@ impl<S> Process<S> {
         Ok((started.begin(&task, &more)?, near))
     }
 
-    /// Sends octets as a raw argument: with the task, or before a preload. A fork has its
-    /// own copy of everything that was sent before it.
+    /// Sends octets as a raw argument: with the next preload, or, if none follows, with
+    /// each task. A fork has its own copy of everything that was sent before the fork.
     pub fn send_arg(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.settings.send_arg(bytes);
         self

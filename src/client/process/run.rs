@@ -92,10 +92,10 @@ impl<S> Process<S> {
     /// waits for the first.
     ///
     /// It returns when all workers exist, and they all run at once. Each takes two
-    /// descriptors of this program, of which `ulimit -n` often allows 1,024. Give it
-    /// thousands of tasks in parts, as the example does: a worker that cannot be
-    /// started is an error in its place. The [`start_timeout`](Self::start_timeout) is
-    /// for all of them together.
+    /// descriptors of this program, of which `ulimit -n` often allows 1,024. So give it
+    /// thousands of tasks in parts, as the example does. Where a worker cannot be
+    /// started, an error stands in its place. The [`start_timeout`](Self::start_timeout)
+    /// is for all of them together.
     ///
     /// # Examples
     ///

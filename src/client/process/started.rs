@@ -86,8 +86,8 @@ impl Started {
         Ok(started)
     }
 
-    /// Sends the settings and the task. A spare that died
-    /// while it waited in stock is replaced.
+    /// Sends the settings and the task. A spare that died while it waited in stock is
+    /// replaced.
     fn send(&mut self, load: &Load, more: &[BorrowedFd<'_>]) -> Result<()> {
         loop {
             match self.try_to_send(load, more) {

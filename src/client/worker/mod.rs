@@ -175,7 +175,7 @@ impl<R> Worker<R> {
     ///
     /// | setting | what is killed | what is not |
     /// |---|---|---|
-    /// | [`tree`](crate::Process::tree) | by the strongest of the following that the machine allows | |
+    /// | [`tree`](crate::Process::tree) | what the strongest means below that the machine allows can reach | |
     /// | a [PID namespace](crate::settings::Namespaces::pid) | everything in it | |
     /// | [`cgroup`](crate::Process::cgroup) of version 2 | **everything** in it and below, by `cgroup.kill` (Linux 5.14) | what was moved out; all of version 1 |
     /// | [`process_group(0)`](crate::Process::process_group), [`session`](crate::Process::session) | the group | what has made a group of its own, as shells with job control and daemons do |

@@ -79,8 +79,8 @@ kinds! {
     /// cloned, with its id as the number, and its pidfd. It comes before or after its
     /// `Hello`.
     Born,
-    /// From a worker: it asked for memory of this size and got none. Several that are
-    /// not told apart have the number 0.
+    /// From a worker: it asked for memory of this size, which is the number, and got
+    /// none. The number is 0 in the last such frame, which stands for all later ones.
     Starved,
 
     /// Between the ends of a channel.

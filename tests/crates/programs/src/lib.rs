@@ -1,5 +1,5 @@
-//! A library that computes what strangers write, in a process of its own. What it
-//! uses for that is nobody's business: a program that calls it needs nothing else.
+//! A library that computes expressions from strangers, each in a process of its own. A
+//! program that calls it need not know of these processes, and need not set anything up.
 
 use std::{fmt, iter::Peekable, str::Chars, time::Duration};
 
@@ -41,7 +41,8 @@ impl From<zygote::Error> for Error {
 ///
 /// # Errors
 ///
-/// It is not an expression, or computing it crashed, which does not hurt the caller.
+/// It is not an expression, or computing it crashed or took too long. The caller lives
+/// on.
 pub fn evaluate(expression: &str) -> Result<i64, Error> {
     let process = Process::new()?.rlimit(Resource::Stack, STACK, STACK);
     let worker = process.run(compute::task(expression.to_owned()))?;

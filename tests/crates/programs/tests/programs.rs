@@ -1,5 +1,5 @@
-//! What the programs say and how they end, from outside, and that nothing of them is
-//! left then.
+//! Runs the programs, and checks from outside what they say, how they end, and that none
+//! of their processes is left then.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(clippy::print_stderr, reason = "one that failed says what was there")]
 

@@ -27,7 +27,7 @@ fn version() -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What a hint may not name: what is hidden from the docs, by the module it stands in.
+/// What no hint may name: the items hidden from the docs, by the module they stand in.
 const HIDDEN: &[&str] = &[
     "client", "codec", "command", "hooks", "parcel", "program", "registry", "server", "task",
 ];

@@ -1,7 +1,10 @@
-//! A daemon that keeps its workers running, as a user who may do nothing. They have its
-//! configuration and its logger. One that dies is replaced, and SIGTERM ends all.
+//! A daemon that keeps its workers running. They run as a user without rights, and have
+//! the daemon's configuration and logger. A worker that dies is replaced. SIGTERM ends
+//! the daemon and all workers.
 //!
-//! It is started as `daemon GREETING [WORKERS]`.
+//! ```text
+//! daemon GREETING [WORKERS]
+//! ```
 
 use std::{
     env,

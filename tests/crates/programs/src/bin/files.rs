@@ -1,5 +1,5 @@
 //! Parses 2,000 small files, each in a process of its own. Some of them crash the
-//! parser: each of these is named, and all others have their result, in order.
+//! parser: the program names each of these, and has the results of all others, in order.
 //!
 //! ```text
 //! files [HOW-MANY]
@@ -65,8 +65,8 @@ fn outcome(worker: zygote::Result<Worker<Found>>) -> Result<usize, String> {
     }
 }
 
-/// Each file has its number in it; every hundredth has something that the parser
-/// cannot bear instead, and every five hundredth nothing.
+/// Writes so many files. Each contains its number, but every hundredth contains a word
+/// that makes the parser fail instead, and every five hundredth is empty.
 fn write_files(dir: &Path, many: usize) -> io::Result<Vec<PathBuf>> {
     let write = |number: usize| {
         let path = dir.join(format!("{number:04}"));
@@ -85,7 +85,7 @@ fn write_files(dir: &Path, many: usize) -> io::Result<Vec<PathBuf>> {
     (1..=many).map(write).collect()
 }
 
-/// A parser as they are.
+/// Parses a file, with the faults that parsers have.
 #[expect(clippy::exit, reason = "that is what it does wrong")]
 #[zygote::entry]
 fn parse(path: PathBuf) -> Found {

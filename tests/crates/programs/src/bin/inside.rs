@@ -1,6 +1,6 @@
-//! Prints the value of each line of its input. It uses a library that works in
-//! processes of its own, and knows nothing of that: its `main` is an ordinary one, and
-//! nothing has to be said in front of it.
+//! Prints the value of each line of its input. It uses a library that works in processes
+//! of its own, and knows nothing of them: its `main` is an ordinary one, and it calls no
+//! `early!`.
 #![allow(clippy::print_stdout, reason = "it is what the program is for")]
 
 use std::{

@@ -1,5 +1,5 @@
-//! Runs shell commands, a few at a time, each for at most so long, and reports how
-//! each ended. What a command has started ends with it. Ctrl-C ends all of them.
+//! Runs shell commands, a few at a time, each with a time limit, and reports how each
+//! ended. What a command has started ends with it. Ctrl-C ends all of them.
 //!
 //! ```text
 //! jobs AT-ONCE SECONDS COMMAND…
@@ -83,7 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if stopped { 130 } else { u8::from(!good) }))
 }
 
-/// What ends this program.
+/// Gives the signals that end this program.
 fn interrupts() -> SigSet {
     SigSet::from(Signal::SIGINT)
 }

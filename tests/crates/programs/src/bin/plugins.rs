@@ -1,5 +1,5 @@
-//! A host of plugins in C. They are loaded once, into a template; each call runs in a
-//! worker, so that a plugin which crashes takes nothing with it but its own call.
+//! A host of plugins in C. They are loaded once, into a template. Each call runs in a
+//! worker, so that a plugin that crashes ends only its own call.
 //!
 //! ```text
 //! plugins
@@ -84,6 +84,6 @@ fn call(plugin: &Library, name: String, n: i64) -> Result<i64, String> {
     // SAFETY: the functions of `SOURCE` are of this type.
     let function: Symbol<'_, Function> =
         unsafe { plugin.get(name.as_bytes()) }.map_err(|_| "there is no such function")?;
-    // SAFETY: what it does wrong is this process's loss.
+    // SAFETY: it has this type. What it does wrong harms only this process.
     Ok(unsafe { function(n) })
 }

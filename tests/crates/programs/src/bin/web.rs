@@ -1,15 +1,15 @@
 //! A web service that decodes what strangers send, each request in a process of its
-//! own. A decoder that panics, aborts, hangs or eats memory costs the sender an error,
-//! and nobody else anything.
+//! own. If a decoder panics, aborts, hangs or eats memory, its sender gets an error, and
+//! nobody else notices.
 //!
 //! ```text
 //! web [SECONDS]                   # how long a request may take; 2 by default
 //! curl -d fine http://127.0.0.1:PORT/decode
 //! ```
 //!
-//! 200 has the result and 422 the reason why there is none; 504 says that the decoder
-//! took too long and was killed, 503 that too many run already. SIGTERM ends the
-//! service when the requests that it has are answered.
+//! An answer with status 200 has the result, and one with 422 says why there is none.
+//! 504 says that the decoder took too long and was killed, 503 that too many decoders
+//! run already. After SIGTERM the service answers the requests that it has, and ends.
 #![allow(clippy::print_stdout, reason = "it says where it listens")]
 
 use std::{
