@@ -15,7 +15,7 @@ use crate::{
 
 /// What is said of an abort by a program that cannot know why it happened.
 const ABORTED: &str =
-    " (an abort; with `zygote::Allocator` it says whether memory could not be had)";
+    " (an abort; with `zygote::Allocator` the error says whether memory could not be had)";
 
 impl<R> Worker<R> {
     /// Waits for the result.

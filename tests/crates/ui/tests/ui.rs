@@ -29,7 +29,7 @@ fn version() -> String {
 
 /// What no hint may name: the items hidden from the docs, by the module they stand in.
 const HIDDEN: &[&str] = &[
-    "client", "codec", "command", "hooks", "parcel", "program", "registry", "server", "task",
+    "client", "codec", "command", "hooks", "parcel", "launch", "registry", "server", "task",
 ];
 
 /// The lines in which the compiler says what could be written instead.
