@@ -34,6 +34,12 @@ impl Tree {
         }
     }
 
+    /// Tells whether something may hold them together.
+    pub(super) fn holds(&self) -> bool {
+        let is_cgroup2 = |dir: &Arc<OwnedFd>| place::is_cgroup2(dir);
+        self.leads_group || self.is_keeper || self.cgroups.iter().any(is_cgroup2)
+    }
+
     /// Kills in every way that is known: each reaches processes that have left another.
     pub(super) fn kill(&self, process: BorrowedFd<'_>, id: u32) -> Result<()> {
         let tried = |what: &str, error: io::Error| {
@@ -41,7 +47,7 @@ impl Tree {
         };
         let mut cgroups: Vec<&OwnedFd> = self.cgroups.iter().map(AsRef::as_ref).collect();
         cgroups.retain(|dir| place::is_cgroup2(dir));
-        if cgroups.is_empty() && !self.leads_group && !self.is_keeper {
+        if !self.holds() {
             return Err(Error::invalid(
                 "nothing holds the worker and its descendants together: ask for \
                  `process_group(0)`, `session()`, a PID namespace, or a `cgroup` of version 2",

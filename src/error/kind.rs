@@ -29,6 +29,8 @@ pub(crate) enum ErrorKind {
     Os,
     /// A hook returned an error or panicked.
     Hook,
+    /// The caller took a call back, or killed it.
+    Cancelled,
 }
 
 impl ErrorKind {

@@ -1,5 +1,6 @@
 //! The one error type.
 
+mod cancelled;
 mod cause;
 mod kind;
 
@@ -339,7 +340,7 @@ mod tests {
     #[test]
     fn every_kind_is_told_by_its_method_and_as_an_io_error() {
         type Is = fn(&Error) -> bool;
-        let is: [Is; 10] = [
+        let is: [Is; 11] = [
             Error::is_panic,
             Error::is_exit,
             Error::is_signal,
@@ -349,6 +350,7 @@ mod tests {
             Error::is_disconnected,
             Error::is_setting,
             Error::is_hook,
+            Error::is_cancelled,
             Error::is_unstarted,
         ];
         for (kind, own, as_io) in [
@@ -361,6 +363,7 @@ mod tests {
             (ErrorKind::Disconnected, Some(6), io::ErrorKind::BrokenPipe),
             (ErrorKind::Setting, Some(7), io::ErrorKind::Other),
             (ErrorKind::Hook, Some(8), io::ErrorKind::Other),
+            (ErrorKind::Cancelled, Some(9), io::ErrorKind::Other),
             (ErrorKind::Preload, None, io::ErrorKind::Other),
             (ErrorKind::Protocol, None, io::ErrorKind::InvalidData),
             (ErrorKind::Os, None, io::ErrorKind::Other),

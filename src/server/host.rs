@@ -93,7 +93,12 @@ impl Host {
 
     /// Says that a request failed.
     pub(super) fn fail(&self, error: &Error) {
-        say_failed(self.socket(), error, true);
+        self.fail_call(0, error);
+    }
+
+    /// Says that the call with this number failed.
+    pub(super) fn fail_call(&self, number: u64, error: &Error) {
+        say_failed(self.socket(), number, error, true);
     }
 
     /// Says why there can be no such process, and ends.
@@ -187,11 +192,11 @@ pub(super) fn stay_with(template: i32) -> Result<()> {
 
 /// Says on the socket of another process why it is not there.
 pub(super) fn fail_on(end: &impl AsFd, error: &Error) {
-    say_failed(end.as_fd(), error, false);
+    say_failed(end.as_fd(), 0, error, false);
 }
 
-fn say_failed(socket: BorrowedFd<'_>, error: &Error, wait: bool) {
-    let head = Head::new(Kind::Failed, 0);
+fn say_failed(socket: BorrowedFd<'_>, number: u64, error: &Error, wait: bool) {
+    let head = Head::new(Kind::Failed, number);
     // When nobody listens, nobody asks.
     let _ = link::send(socket, head, &[&failure::encode(error)], &[], wait);
 }

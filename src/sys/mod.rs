@@ -29,6 +29,7 @@
 //! - `place`: session, group, terminal, cgroup, root
 //! - `poll`: waiting with a deadline
 //! - `profile`: coverage counters
+//! - `shared`: one page that two processes share
 //! - `signal`: masks, dispositions, the parent-death signal
 //! - `single`: whether this is the only thread
 //! - `socket`: messages with descriptors, whole or an error
@@ -78,6 +79,7 @@ pub(crate) mod pidfd;
 pub(crate) mod place;
 pub(crate) mod poll;
 pub(crate) mod profile;
+pub(crate) mod shared;
 pub(crate) mod signal;
 pub(crate) mod single;
 pub(crate) mod socket;

@@ -1,9 +1,12 @@
 //! What has arrived on a line and was not taken yet. Pure: it is given frames, and
 //! asked for words.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, sync::OnceLock};
+use std::sync::OnceLock;
 
-use super::children::Children;
+use super::{
+    answers::{Answer, Answers},
+    children::Children,
+};
 use crate::{
     error::{Error, ErrorKind},
     sys::ours::Ours,
@@ -13,23 +16,11 @@ use crate::{
     },
 };
 
-/// The number of the answer to `Run`, `Preload` and `Give`. A `Failed` with this number
-/// may also come unasked, in place of `Hello` or `Ready`.
-pub(in crate::client) const ONLY: u64 = 0;
-
 /// What a process says of itself, first of all.
 #[derive(Debug)]
 pub(in crate::client) struct Hello {
     pub(in crate::client) pid: u32,
     pub(in crate::client) pidfd: Ours,
-}
-
-/// The answer to a request to run something.
-#[derive(Debug)]
-pub(in crate::client) enum Answer {
-    Done,
-    Value { body: Vec<u8>, fds: Vec<OwnedFd> },
-    Failed(Error),
 }
 
 /// The socket is at its end.
@@ -50,9 +41,7 @@ struct Fault {
 /// What has arrived and was not taken yet.
 #[derive(Debug, Default)]
 pub(in crate::client) struct Inbox {
-    answers: BTreeMap<u64, Answer>,
-    /// The highest number that a question has had.
-    asked: u64,
+    pub(in crate::client) answers: Answers,
     pub(in crate::client) is_ready: bool,
     pub(in crate::client) is_detached: bool,
     pub(in crate::client) children: Children,
@@ -67,16 +56,16 @@ pub(in crate::client) struct Inbox {
 /// The words that are asked for.
 impl Inbox {
     pub(in crate::client) fn take_answer(&mut self, number: u64) -> Option<Answer> {
-        self.answers.remove(&number)
+        self.answers.take(number)
     }
 
     pub(in crate::client) fn has_answer(&self, number: u64) -> bool {
-        self.answers.contains_key(&number)
+        self.answers.get(number).is_some()
     }
 
     /// Gives the answer with this number if it is a failure. The failure stays.
     pub(in crate::client) fn failure(&self, number: u64) -> Option<&Error> {
-        match self.answers.get(&number)? {
+        match self.answers.get(number)? {
             Answer::Failed(failure) => Some(failure),
             _ => None,
         }
@@ -85,7 +74,7 @@ impl Inbox {
     /// Takes the answer with this number if it is a failure.
     pub(in crate::client) fn take_failure(&mut self, number: u64) -> Option<Error> {
         let failure = self.failure(number).cloned()?;
-        self.answers.remove(&number);
+        self.answers.take(number);
         Some(failure)
     }
 
@@ -152,18 +141,12 @@ impl Inbox {
     /// Keeps an answer. Gives false if it cannot be understood, if nobody has asked for
     /// it, or if it is not the first: what is there is not taken back.
     fn answer(&mut self, number: u64, answer: Option<Answer>) -> bool {
-        match answer {
-            Some(answer) if number <= self.asked && !self.answers.contains_key(&number) => {
-                self.answers.insert(number, answer);
-                true
-            }
-            _ => false,
-        }
+        answer.is_some_and(|answer| self.answers.put(number, answer))
     }
 
     /// Notes that nothing arrived, or something that could not be kept.
     pub(super) fn miss(&mut self, trouble: Trouble) {
-        let passes = match &trouble {
+        let passes = match trouble {
             // `Born` is only needed when the template hangs.
             Trouble::Busy
             | Trouble::NoRoom {
@@ -171,11 +154,23 @@ impl Inbox {
             } => return,
             Trouble::Closed { unread } => {
                 // A reset is told once; later looks find a plain end.
-                self.closed.get_or_insert(Closed { unread: *unread });
+                self.closed.get_or_insert(Closed { unread });
+                return;
+            }
+            // An answer is lost, and it is known which.
+            Trouble::NoRoom { number, .. } if self.answers.is_open(number) => {
+                let answer = trouble.into_error("receiving a result");
+                self.answers.put(number, Answer::Failed(answer));
+                return;
+            }
+            Trouble::Lost { number, error } => {
+                if !self.answers.put(number, Answer::Failed(error)) {
+                    self.blame(foreign(Kind::Value), false);
+                }
                 return;
             }
             Trouble::NoRoom { kind, .. } => {
-                self.hello_lost |= *kind == Kind::Hello;
+                self.hello_lost |= kind == Kind::Hello;
                 true
             }
             Trouble::Foreign(_) => false,
@@ -229,7 +224,7 @@ mod tests {
     /// Makes an inbox in which these frames have arrived, and gives the first word.
     fn inbox(frames: impl IntoIterator<Item = Frame>) -> (Inbox, OnceLock<Hello>) {
         let (mut inbox, hello) = (Inbox::default(), OnceLock::new());
-        inbox.asked = 2;
+        (1..=2).for_each(|number| inbox.answers.ask(number));
         for frame in frames {
             inbox.put(frame, &hello);
         }

@@ -6,6 +6,7 @@ mod lend;
 mod preload;
 mod raw;
 mod run;
+mod serve;
 mod started;
 
 use std::{fmt, marker::PhantomData, sync::Arc};

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, os::fd::BorrowedFd};
 
 use super::{
     Lease, Process,
-    started::{Started, Until},
+    started::{Started, Told, Until},
 };
 use crate::{
     client::{template, worker::Worker},
@@ -30,8 +30,8 @@ pub fn spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
     let peer = template::with_default(Process::fork_of);
     let peer = peer.map_err(|error| error.with_entry(load.entry.path()))?;
     let (lease, settings) = (Lease(Some(peer)), Settings::default());
-    let deadline = Deadline::after(template::PATIENCE);
-    Started::tell(lease, settings, load, &[], Until::Ready, deadline)?.begin(&task, &[])
+    let (deadline, told) = (Deadline::after(template::PATIENCE), Told::Run(load, &[]));
+    Started::tell(lease, settings, told, Until::Ready, deadline)?.begin(&task, &[])
 }
 
 impl<S> Process<S> {
@@ -130,8 +130,8 @@ impl<S> Process<S> {
     fn start_fork(&self, load: &Load, deadline: Deadline) -> Result<Started> {
         load.check()?;
         let lease = Lease(Some(self.peer().fork(deadline)?));
-        let settings = self.settings.clone();
-        Started::tell(lease, settings, load, &[], Until::Ready, deadline)
+        let (settings, told) = (self.settings.clone(), Told::Run(load, &[]));
+        Started::tell(lease, settings, told, Until::Ready, deadline)
     }
 
     /// Tells this process to run a task.
@@ -147,14 +147,15 @@ impl<S> Process<S> {
             .lease
             .without_children(deadline)
             .map_err(|error| error.unstarted().with_entry(load.entry.path()))?;
-        Started::tell(lease, self.settings, load, more, until, deadline)
+        let told = Told::Run(load, more);
+        Started::tell(lease, self.settings, told, until, deadline)
     }
 }
 
 impl Lease {
     /// Gives the process that is told to run something. It has no children, because
     /// nobody would report or reap them.
-    fn without_children(self, deadline: Deadline) -> Result<Self> {
+    pub(super) fn without_children(self, deadline: Deadline) -> Result<Self> {
         let peer = self.peer();
         peer.check_epoch()?;
         peer.discard_stock();

@@ -10,8 +10,8 @@ mod send;
 mod trouble;
 
 pub(crate) use self::{
-    receive::receive,
-    send::{send, send_kept, send_until},
+    receive::{receive, receive_within},
+    send::{send, send_between, send_kept, send_until},
     trouble::Trouble,
 };
 use super::frame::{Head, Kind};
