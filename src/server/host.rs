@@ -3,10 +3,11 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
-use super::{family::Family, output};
+use super::{family::Family, output, panics::CALL};
 use crate::{
     codec,
     error::{Error, Result},
@@ -60,6 +61,8 @@ impl Host {
         codec::rehearse();
         fork::yield_now();
         ours::set_main_socket(socket.as_fd());
+        // A copy of a live worker answers none of its calls.
+        CALL.store(0, Ordering::Relaxed);
         signal::allow_detach(link::empty(Kind::Detached));
         Self {
             socket,

@@ -26,7 +26,11 @@ impl Live {
     /// Tells whether its outcome is known.
     pub(crate) fn is_finished(&self, number: u64) -> bool {
         let is_here = |inbox: &mut Inbox| inbox.has_answer(number).then_some(());
-        self.has_ended() || !matches!(self.peer.line.look(is_here), Ok(Waited::TimedOut))
+        self.has_ended()
+            || match self.peer.line.look(is_here) {
+                Ok(waited) => matches!(waited, Waited::Got(())),
+                Err(error) => error.kind() == ErrorKind::Protocol,
+            }
     }
 
     /// Takes a call back that has not begun: then it never begins. Gives false if it has

@@ -145,7 +145,7 @@ impl<S> Process<S> {
         let deadline = self.settings.until(template::PATIENCE);
         let lease = self
             .lease
-            .without_children(deadline)
+            .without_children("run an entry", deadline)
             .map_err(|error| error.unstarted().with_entry(load.entry.path()))?;
         let told = Told::Run(load, more);
         Started::tell(lease, self.settings, told, until, deadline)
@@ -155,12 +155,12 @@ impl<S> Process<S> {
 impl Lease {
     /// Gives the process that is told to run something. It has no children, because
     /// nobody would report or reap them.
-    pub(super) fn without_children(self, deadline: Deadline) -> Result<Self> {
+    pub(super) fn without_children(self, what: &str, deadline: Deadline) -> Result<Self> {
         let peer = self.peer();
         peer.check_epoch()?;
         peer.discard_stock();
         if peer.has_live_children() {
-            let text = "a process that has live workers cannot run an entry: fork it first";
+            let text = format!("a process that has live workers cannot {what}: fork it first");
             return Err(Error::invalid(text));
         }
         self.worker(deadline)

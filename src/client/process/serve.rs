@@ -24,7 +24,7 @@ impl<S> Process<S> {
             )
             .unstarted()
         })?;
-        let lease = self.lease.without_children(deadline);
+        let lease = self.lease.without_children("take calls", deadline);
         let lease = lease.map_err(Error::unstarted)?;
         let told = Told::Serve(fd.as_fd());
         let started = Started::tell(lease, self.settings, told, Until::Ready, deadline)?;
