@@ -1,9 +1,11 @@
 //! A live worker seen from the program: what it is given, and what becomes of that.
 //!
-//! `send` gives it calls, `outcome` finds out what became of one, and this file ends it.
+//! `send` gives it calls, in the order of `senders`; `outcome` finds out what became of
+//! one, and this file ends it.
 
 mod outcome;
 mod send;
+mod senders;
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -11,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use self::send::Senders;
+use self::senders::Senders;
 use super::{line::Waited, peer::Peer, tree::Tree};
 use crate::{
     error::{Error, Result},

@@ -21,30 +21,6 @@ use crate::{
     },
 };
 
-/// The threads that give calls: one at a time does, so that calls arrive in the order of
-/// their numbers.
-#[derive(Debug, Default)]
-pub(super) struct Senders {
-    /// The number of the last call.
-    last: u64,
-    is_taken: bool,
-}
-
-impl Senders {
-    /// Gives the number of the next call, if nobody else is sending.
-    fn begin(&mut self) -> Option<u64> {
-        if std::mem::replace(&mut self.is_taken, true) {
-            return None;
-        }
-        self.last += 1;
-        Some(self.last)
-    }
-
-    fn end(&mut self) {
-        self.is_taken = false;
-    }
-}
-
 impl Live {
     /// Gives it a call, and gives the call's number. Waits while there is no room, and
     /// takes in answers meanwhile: a worker that cannot answer takes no calls.
@@ -162,18 +138,4 @@ impl Live {
 
 fn no_room() -> Error {
     Error::timeout("the service took no call before the deadline: it has not answered others")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_thread_sends_at_a_time_and_numbers_go_up() {
-        let mut senders = Senders::default();
-        assert_eq!(senders.begin(), Some(1), "0 is no call");
-        assert_eq!(senders.begin(), None);
-        senders.end();
-        assert_eq!(senders.begin(), Some(2));
-    }
 }

@@ -2,6 +2,8 @@
 
 mod deaths;
 mod given_up;
+mod held;
+mod storm;
 #[cfg(feature = "tokio")]
 mod tokio;
 
