@@ -109,33 +109,6 @@ impl<S> Process<S> {
             state: PhantomData,
         })
     }
-
-    /// Limits how long a result may be: that of a worker, or of a call on a service. It
-    /// counts the bytes that travel, without descriptors and [`Bytes`](crate::Bytes). A
-    /// longer one is not taken in, and is an error ([`is_invalid`](crate::Error::is_invalid)) of
-    /// that task or call alone. Forks take the limit over. By default there is none.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// #[zygote::entry]
-    /// fn zeroes(count: usize) -> Vec<u8> {
-    ///     vec![0; count]
-    /// }
-    ///
-    /// let process = zygote::Process::new()?.result_limit(1 << 20);
-    /// let worker = process.spawn(zeroes::task(2 << 20))?;
-    /// assert!(worker.join().unwrap_err().is_invalid());
-    ///
-    /// let service = process.serve()?;
-    /// assert!(service.call(zeroes::task(2 << 20)).join().is_err());
-    /// assert_eq!(service.call(zeroes::task(5)).join()?, [0; 5]);
-    /// # Ok::<(), zygote::Error>(())
-    /// ```
-    pub fn result_limit(mut self, octets: u64) -> Self {
-        self.settings.result_limit(octets);
-        self
-    }
 }
 
 impl<S> Service<S> {
