@@ -117,7 +117,8 @@ impl<S> Service<S> {
     ///
     /// Waits while there is no room for more calls: 256 that are not answered, or some
     /// 200 KiB of arguments. Meanwhile it takes in answers, so that the two sides do not
-    /// wait for each other.
+    /// wait for each other. In a future use [`call_timeout`](Self::call_timeout), which
+    /// need not wait.
     pub fn call<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Call<R> {
         let number = self.live.send(task.load(), Deadline::NEVER);
         Call::new(Arc::clone(&self.live), &task, number)

@@ -104,8 +104,9 @@ fn answer(host: &mut Host, page: &Page, frame: Frame) -> Result<(), i32> {
     output::flush();
     fail::point("worker: before result");
     end_unheard();
-    let given = result.and_then(|reply| give(host, number, &reply));
+    // Without unwinding, a panic on another thread is from here on not this call's.
     CALL.store(0, SeqCst);
+    let given = result.and_then(|reply| give(host, number, &reply));
     let error = given.err();
     if let Some(error) = &error {
         host.fail_call(number, error);

@@ -345,6 +345,31 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_cannot_be_kept_is_the_failure_of_its_question() {
+        let no_room = |number| Trouble::NoRoom {
+            kind: Kind::Value,
+            number,
+        };
+        let lost = |number| Trouble::Lost {
+            number,
+            error: Error::invalid("too long"),
+        };
+        let troubles: [&dyn Fn(u64) -> Trouble; 2] = [&no_room, &lost];
+        for trouble in troubles {
+            let (mut inbox, _) = inbox([frame(Kind::Value, 1, b"one")]);
+            inbox.miss(trouble(2));
+            assert!(inbox.fault().is_none(), "only its own question fails");
+            assert!(inbox.take_failure(2).is_some());
+            assert_eq!(value(&mut inbox, 1).as_deref(), Some(&b"one"[..]));
+            inbox.miss(trouble(3));
+            assert!(inbox.fault().is_some(), "nobody has asked");
+        }
+        let (mut inbox, _) = inbox([]);
+        inbox.miss(lost(0));
+        assert!(inbox.take_failure(0).is_some(), "a task's result");
+    }
+
+    #[test]
     fn only_a_first_word_without_room_is_asked_for_again() {
         for (kind, is_lost, is_fault) in [
             (Kind::Hello, true, true),

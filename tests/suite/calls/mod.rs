@@ -435,6 +435,57 @@ fn a_process_with_workers_takes_no_calls_and_one_from_stock_does() {
 }
 
 #[zygote::entry]
+fn takes(files: Vec<zygote::Fd<File>>) -> usize {
+    files.len()
+}
+
+#[zygote::entry]
+fn gives_many(count: usize) -> Vec<zygote::Fd<File>> {
+    let open = |_| File::open("/dev/null").unwrap().into();
+    (0..count).map(open).collect()
+}
+
+#[test]
+fn a_worker_without_room_for_descriptors_refuses_that_call_alone() {
+    let _limit = watchdog(30);
+    let process = Process::new().unwrap();
+    let process = process.rlimit(zygote::settings::Resource::Nofile, 20, 20);
+    let service = process.serve().unwrap();
+    let many = || (0..30).map(|_| log().into()).collect();
+    let [bad, good] = [
+        service.call(takes::task(many())),
+        service.call(takes::task(vec![])),
+    ];
+    let error = bad.join().unwrap_err();
+    assert!(error.is_unstarted(), "{error:?}");
+    assert_eq!(error_code(&error), Some(libc::EMFILE));
+    assert_eq!(good.join().unwrap(), 0);
+}
+
+#[test]
+fn a_program_without_room_for_descriptors_loses_that_result_alone() {
+    let _limit = watchdog(60);
+    alone(|| {
+        let own = std::process::id();
+        let service = service();
+        assert_eq!(service.call(gives_many::task(40)).join().unwrap().len(), 40);
+        let before = util::limit_fds(own, util::fds(own) as u64 + 10);
+        let calls = [40, 3].map(|count| service.call(gives_many::task(count)));
+        let [bad, good] = calls.map(|call| call.join().map(|files| files.len()));
+        util::limit_fds(own, before);
+        let error = bad.unwrap_err();
+        assert!(!error.is_unstarted(), "{error:?}");
+        assert_eq!(error_code(&error), Some(libc::EMFILE));
+        assert_eq!(good.unwrap(), 3);
+    });
+}
+
+fn error_code(error: &zygote::Error) -> Option<i32> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<io::Error>()?.raw_os_error()
+}
+
+#[zygote::entry]
 fn open_fds() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -487,6 +538,8 @@ fn a_service_has_the_streams_of_its_program() {
     assert_eq!(link, PathBuf::from("/dev/null"));
     let own = std::fs::read_link("/proc/self/fd/2").unwrap();
     assert_eq!(service.call(link_of::task(2)).join().unwrap(), own);
+    // They, its socket, and the directory that is read: the page has no descriptor.
+    assert_eq!(service.call(open_fds::task()).join().unwrap(), 5);
 }
 
 #[zygote::entry]
