@@ -181,3 +181,212 @@ fn await_frame(
         .map_err(|error| Error::os("poll for a process's answer failed", error))?;
     Ok(watched)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::fd::{AsFd, OwnedFd},
+        thread, time,
+    };
+
+    use super::{super::ONLY, *};
+    use crate::{
+        sys::socket,
+        wire::frame::{Head, Kind},
+    };
+
+    const NEVER: Deadline = Deadline::NEVER;
+
+    fn line() -> (Line, OwnedFd) {
+        let (near, far) = socket::pair().unwrap();
+        (Line::new(near.into()), far)
+    }
+
+    fn say(far: &OwnedFd, kind: Kind, number: u64) {
+        link::send(far.as_fd(), Head::new(kind, number), &[], &[], false).unwrap();
+    }
+
+    fn ready(inbox: &mut Inbox) -> Option<()> {
+        inbox.is_ready.then_some(())
+    }
+
+    fn done(inbox: &mut Inbox) -> Option<()> {
+        inbox.take_answer(ONLY).map(drop)
+    }
+
+    #[test]
+    fn a_word_is_waited_for_and_others_are_kept_for_later() {
+        let (line, far) = line();
+        say(&far, Kind::Done, ONLY);
+        say(&far, Kind::Ready, 0);
+        assert_eq!(line.wait(NEVER, None, ready).unwrap(), Waited::Got(()));
+        assert_eq!(line.look(done).unwrap(), Waited::Got(()));
+        assert_eq!(line.look(done).unwrap(), Waited::TimedOut);
+    }
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard_first() {
+        let (line, far) = line();
+        say(&far, Kind::Ready, 0);
+        drop(far);
+        assert_eq!(line.wait(NEVER, None, ready).unwrap(), Waited::Got(()));
+        let end = Waited::Closed(Closed { unread: false });
+        assert_eq!(line.wait(NEVER, None, done).unwrap(), end);
+    }
+
+    #[test]
+    fn an_end_with_something_unread_is_told_behind_the_last_word() {
+        let (line, far) = line();
+        line.tell(Head::new(Kind::Run, 0), &[]);
+        say(&far, Kind::Done, ONLY);
+        drop(far);
+        assert_eq!(line.wait(NEVER, None, done).unwrap(), Waited::Got(()));
+        let end = Waited::Closed(Closed { unread: true });
+        assert_eq!(line.wait(NEVER, None, done).unwrap(), end);
+        line.take_in();
+        assert_eq!(line.look(done).unwrap(), end, "a plain end follows");
+    }
+
+    #[test]
+    fn a_watched_descriptor_ends_a_wait_behind_what_has_arrived() {
+        let (line, far) = line();
+        let (watch, held) = socket::pair().unwrap();
+        drop(held);
+        say(&far, Kind::Detached, 0);
+        say(&far, Kind::Ready, 0);
+        let wait = |pick: fn(&mut Inbox) -> Option<()>| {
+            line.wait(NEVER, Some(watch.as_fd()), pick).unwrap()
+        };
+        assert_eq!(wait(ready), Waited::Got(()));
+        assert_eq!(wait(done), Waited::Watched);
+    }
+
+    #[test]
+    fn what_is_taken_in_needs_no_wait() {
+        let (line, far) = line();
+        say(&far, Kind::Ready, 0);
+        say(&far, Kind::Done, ONLY);
+        line.take_in();
+        assert!(
+            line.with_inbox(|inbox| ready(inbox).and(done(inbox)))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_refused_word_cannot_be_said_and_one_that_was_said_is_there() {
+        let (line, far) = line();
+        say(&far, Kind::Ready, 0);
+        line.refuse_more();
+        let head = Head::new(Kind::Done, ONLY);
+        assert!(link::send(far.as_fd(), head, &[], &[], false).is_err());
+        assert_eq!(line.look(ready).unwrap(), Waited::Got(()));
+    }
+
+    #[test]
+    fn a_full_socket_is_busy_until_the_deadline() {
+        let (line, far) = line();
+        let (head, now) = (Head::new(Kind::Message, 0), Deadline::NOW);
+        let full = (0..10_000).find_map(|_| line.send(head, &[&[7; 1000]], &[], now).err());
+        assert!(matches!(full, Some(Trouble::Busy)), "{full:?}");
+        let begun = time::Instant::now();
+        let soon = Deadline::after(time::Duration::from_millis(20));
+        let late = line.send(head, &[&[7; 1000]], &[], soon);
+        assert!(matches!(late, Err(Trouble::Busy)));
+        assert!(begun.elapsed() >= time::Duration::from_millis(20));
+        thread::scope(|scope| {
+            scope.spawn(|| line.send(head, &[&[7; 1000]], &[], NEVER).unwrap());
+            while link::receive(far.as_fd(), false).is_ok() {}
+        });
+    }
+
+    #[test]
+    fn what_one_thread_reads_another_finds() {
+        let (line, far) = line();
+        thread::scope(|scope| {
+            let waits = [ready, done].map(|pick| {
+                let line = &line;
+                scope.spawn(move || line.wait(NEVER, None, pick).unwrap())
+            });
+            // Both threads are there: one reads, the other sleeps.
+            while lock(&line.held).turn.take() {
+                lock(&line.held).turn.give_back();
+                thread::yield_now();
+            }
+            say(&far, Kind::Done, ONLY);
+            say(&far, Kind::Ready, 0);
+            for wait in waits {
+                assert_eq!(wait.join().unwrap(), Waited::Got(()));
+            }
+        });
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_another_keeps_its_own_deadline() {
+        let (line, _far) = line();
+        assert!(lock(&line.held).turn.take(), "another reads");
+        let soon = Deadline::after(time::Duration::from_millis(5));
+        assert_eq!(line.wait(soon, None, ready).unwrap(), Waited::TimedOut);
+    }
+
+    #[cfg(feature = "tokio")]
+    mod futures {
+        use std::{
+            sync::{
+                Arc,
+                atomic::{AtomicUsize, Ordering},
+            },
+            task::Wake,
+        };
+
+        use super::*;
+
+        struct Count(AtomicUsize);
+
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        fn asked(line: &Line) -> Arc<Count> {
+            let count = Arc::new(Count(AtomicUsize::new(0)));
+            let waker = Waker::from(Arc::clone(&count));
+            line.with_inbox(|inbox| {
+                inbox.answers.ask(1);
+                inbox.answers.wake(1, &waker);
+            });
+            count
+        }
+
+        fn first(inbox: &mut Inbox) -> Option<()> {
+            inbox.take_answer(1).map(drop)
+        }
+
+        #[test]
+        fn one_that_found_the_turn_taken_is_woken_to_read() {
+            for misses in [true, false] {
+                let (line, far) = line();
+                let count = asked(&line);
+                assert!(lock(&line.held).turn.take(), "another reads");
+                if misses {
+                    assert_eq!(line.look(first).unwrap(), Waited::TimedOut);
+                }
+                say(&far, Kind::Done, 1);
+                line.give_back(&mut lock(&line.held));
+                assert_eq!(count.0.load(Ordering::Relaxed), usize::from(misses));
+                assert_eq!(line.look(first).unwrap(), Waited::Got(()));
+            }
+        }
+
+        #[test]
+        fn one_whose_answer_another_has_read_is_woken() {
+            let (line, far) = line();
+            let count = asked(&line);
+            say(&far, Kind::Done, 1);
+            say(&far, Kind::Ready, 0);
+            assert_eq!(line.wait(NEVER, None, ready).unwrap(), Waited::Got(()));
+            assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        }
+    }
+}

@@ -122,7 +122,6 @@ fn deadly(service: &Service, phase: Phase, how: Death) -> Call<()> {
 #[test]
 fn whatever_a_call_dies_of_each_call_has_one_outcome() {
     let _limit = watchdog(120);
-    util::allow_cores();
     alone(|| {
         // The template is there.
         echo::spawn(1).unwrap().join().unwrap();
@@ -203,7 +202,6 @@ fn leaves_a_child() {
 #[test]
 fn a_child_that_holds_the_socket_does_not_hide_the_end() {
     let _limit = watchdog(30);
-    util::allow_cores();
     let service = service();
     let [dies, behind] = [
         service.call(leaves_a_child::task()),

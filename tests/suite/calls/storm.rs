@@ -15,7 +15,7 @@ use std::{
 use zygote::{Call, Service, Task};
 
 use super::{LONG, log, service};
-use crate::util::{self, Census, alone, watchdog};
+use crate::util::{Census, alone, watchdog};
 
 const THREADS: u64 = 16;
 const CALLS: u32 = 500;
@@ -108,7 +108,6 @@ fn one_thread(
 #[test]
 fn no_call_is_lost_or_runs_twice_and_nothing_is_left() {
     let _limit = watchdog(120);
-    util::allow_cores();
     alone(|| {
         service().stop(LONG).unwrap();
         let before = Census::take();
