@@ -1,8 +1,11 @@
 //! A live worker: takes calls one after the other, until its owner says no more.
 
-use std::sync::{
-    OnceLock,
-    atomic::Ordering::{Relaxed, SeqCst},
+use std::{
+    os::fd::AsFd,
+    sync::{
+        OnceLock,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use super::{
@@ -48,7 +51,7 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
 fn take_page(frame: &Frame) -> Result<&'static Page> {
     let none = || Error::new(ErrorKind::Protocol, "the page of a service is missing");
     let fd = frame.fds.first().ok_or_else(none)?;
-    let page = Page::of(std::os::fd::AsFd::as_fd(fd))
+    let page = Page::of(fd.as_fd())
         .map_err(|error| Error::os("mapping the page of a service failed", error))?
         .ok_or_else(none)?;
     Ok(PAGE.get_or_init(|| page))

@@ -103,6 +103,7 @@ fn evil(evil: Evil) -> String {
 }
 
 #[zygote::entry]
+#[allow(clippy::exit, reason = "what the test is about")]
 fn dies() {
     std::process::exit(4);
 }

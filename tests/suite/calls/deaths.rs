@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use zygote::{Call, Sender, Service, channel};
+use zygote::{Call, Process, Sender, Service, channel};
 
 use super::{LONG, begun, echo, log, nap, noted, ran, service};
 use crate::util::{self, Census, alone, is_alive, signal, until, watchdog, within};
@@ -30,6 +30,7 @@ const DEATHS: [Death; 6] = [
     Death::Exec,
 ];
 
+#[allow(clippy::exit, reason = "what the test is about")]
 fn die(how: Death) {
     match how {
         Death::Panic => panic!("on request"),
@@ -263,4 +264,26 @@ fn a_service_dies_with_its_program() {
     assert!(is_alive(service));
     program.kill().unwrap();
     until("it dies", || !is_alive(service));
+}
+
+#[test]
+fn calls_go_on_while_the_template_is_stopped_and_die_with_it() {
+    let _limit = watchdog(30);
+    let process = Process::new().unwrap();
+    let service = process.fork().unwrap().serve().unwrap();
+    let template = process.id().unwrap();
+    signal(template, libc::SIGSTOP);
+    for n in 0..10 {
+        assert_eq!(service.call(echo::task(n)).join().unwrap(), n);
+    }
+    signal(template, libc::SIGCONT);
+    let calls = [3_600_000, 1].map(|ms| service.call(nap::task(ms)));
+    begun(&calls[0]);
+    signal(template, libc::SIGKILL);
+    let [ran, behind] = calls.map(|call| call.join().unwrap_err());
+    assert!(ran.is_template_gone() && !ran.is_unstarted(), "{ran:?}");
+    assert!(
+        behind.is_template_gone() && behind.is_unstarted(),
+        "{behind:?}"
+    );
 }

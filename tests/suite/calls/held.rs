@@ -11,6 +11,7 @@ use crate::{
 };
 
 #[zygote::entry]
+#[allow(clippy::zombie_processes, reason = "it is left behind")]
 fn leaves_and_hangs() {
     let _child = Command::new("sleep").arg("60").spawn().unwrap();
     thread::sleep(Duration::from_secs(3600));
@@ -36,8 +37,8 @@ fn killing_a_call_kills_what_it_has_started_as_far_as_settings_hold_that() {
         let stat = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/stat"));
         let is_member = |pid: &&u32| {
             let stat = stat(pid).unwrap_or_default();
-            let fields = stat[stat.rfind(')').map_or(0, |at| at + 1)..].split_whitespace();
-            is_alive(**pid) && fields.skip(2).next() == Some(&group.to_string())
+            let mut fields = stat[stat.rfind(')').map_or(0, |at| at + 1)..].split_whitespace();
+            is_alive(**pid) && fields.nth(2) == Some(&group.to_string())
         };
         all.iter().filter(is_member).count()
     };

@@ -173,7 +173,7 @@ fn settings_are_applied_once_and_what_a_call_changes_stays() {
 
 #[zygote::entry]
 fn prints(text: String) {
-    print!("{text}");
+    io::stdout().write_all(text.as_bytes()).unwrap();
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn descriptors_bytes_and_channels_travel_both_ways() {
     let _limit = watchdog(30);
     let service = service();
     for n in 0..3 {
-        let (mut file, shared) = (log(), Bytes::new(&vec![n; 100_000]).unwrap());
+        let (mut file, shared) = (log(), Bytes::new(vec![n; 100_000]).unwrap());
         let (to, far) = channel::<u32>().unwrap();
         let (back, heard) = channel::<u32>().unwrap();
         let task = passes::task(file.try_clone().unwrap(), shared.clone(), far, back);
