@@ -38,6 +38,10 @@ mod current;
 #[cfg(feature = "serde")]
 mod channel;
 mod command;
+
+pub mod call;
+mod service;
+
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
@@ -55,11 +59,13 @@ pub mod __fuzz;
 pub use crate::channel::{Receiver, Sender, channel};
 pub use crate::{
     bytes::Bytes,
+    call::Call,
     client::{Process, Worker, renew_template, wait_any, wait_any_timeout},
     codec::Fd,
     command::{Child, Command},
     error::{Error, Result},
     exit::{Exit, Rusage},
+    service::Service,
     settings::stdio::Stdio,
     sys::allocator::Allocator,
     task::{Preload, Task},

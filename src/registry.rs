@@ -26,6 +26,8 @@ pub struct Entry {
 pub enum Role {
     /// Takes typed arguments and gives a typed result; runs in a worker.
     Typed,
+    /// Is `Typed`, and takes the preloaded value by `&mut`.
+    Changing,
     /// Takes a socket and raw arguments; runs in a worker.
     Raw,
     /// Runs in a template.

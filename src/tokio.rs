@@ -15,16 +15,14 @@
 use std::{
     fmt,
     future::{Future, IntoFuture},
-    os::fd::OwnedFd,
+    os::fd::AsFd,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::unix::AsyncFd;
-
 use crate::{
-    client::Worker,
-    error::{Error, Result},
+    client::{Watch, Worker},
+    error::Result,
     sys::poll::Deadline,
 };
 
@@ -55,8 +53,7 @@ use crate::{
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Join<R> {
     worker: Worker<R>,
-    /// Copies of the socket and the pidfd, registered at the first poll.
-    watch: Option<[AsyncFd<OwnedFd>; 2]>,
+    watch: Watch,
 }
 
 impl<R> IntoFuture for Worker<R> {
@@ -68,7 +65,7 @@ impl<R> IntoFuture for Worker<R> {
         drop(self.take_stdin());
         Join {
             worker: self,
-            watch: None,
+            watch: Watch::default(),
         }
     }
 }
@@ -102,45 +99,6 @@ impl<R> Join<R> {
     pub fn worker(&self) -> &Worker<R> {
         &self.worker
     }
-
-    // `register` is unsafe for the sake of types that lend a descriptor; an
-    // `OwnedFd` owns it.
-    #[allow(deprecated, reason = "in newer versions of tokio only")]
-    fn watch(&mut self) -> Result<&[AsyncFd<OwnedFd>; 2]> {
-        if self.watch.is_none() {
-            let register = |fd: std::os::fd::BorrowedFd<'_>| {
-                fd.try_clone_to_owned()
-                    .and_then(AsyncFd::new)
-                    .map_err(|error| Error::os("registering a worker with tokio failed", error))
-            };
-            let fds = [
-                register(self.worker.socket())?,
-                register(std::os::fd::AsFd::as_fd(&self.worker))?,
-            ];
-            self.watch = Some(fds);
-        }
-        match &self.watch {
-            Some(watch) => Ok(watch),
-            None => unreachable!("set just above"),
-        }
-    }
-
-    /// Is ready when the socket or the pidfd may have something new.
-    fn poll_either(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let mut any = false;
-        for fd in self.watch()? {
-            if let Poll::Ready(guard) = fd.poll_read_ready(context) {
-                let tried = |error| Error::os("waiting for a worker with tokio failed", error);
-                guard.map_err(tried)?.clear_ready();
-                any = true;
-            }
-        }
-        if any {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
-    }
 }
 
 impl<R> Future for Join<R> {
@@ -149,8 +107,9 @@ impl<R> Future for Join<R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
         // Both are registered before the first look, so that nothing is missed.
         loop {
-            let readiness = self.poll_either(context);
-            match self.worker.outcome(Deadline::NOW) {
+            let Self { worker, watch } = &mut *self;
+            let readiness = watch.poll([worker.socket(), worker.as_fd()], context);
+            match worker.outcome(Deadline::NOW) {
                 Ok(None) => ready!(readiness)?,
                 Ok(Some(result)) => return Poll::Ready(Ok(result)),
                 Err(error) => return Poll::Ready(Err(error)),

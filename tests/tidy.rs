@@ -23,7 +23,10 @@ const LAYERS: &[&[&str]] = &[
     &["task"],
     &["launch", "wire"],
     &["client", "server"],
-    &["channel", "command", "current", "tokio"],
+    &["channel", "command", "current"],
+    &["call"],
+    &["service"],
+    &["tokio"],
     &["setters"],
     // For tests alone.
     &["fuzz", "properties"],

@@ -41,7 +41,10 @@ fn task(it: &Expansion<'_>, returned: &Type) -> TokenStream {
     let result = Ident::new("__zygote_result", at);
     let (codecs, deprecated) = (it.codecs(), it.deprecated());
     let codec = result_codec(it, &result, returned);
-    let register = it.register("Typed", &run(it, &result));
+    let state = it.signature.state.as_ref();
+    let changes = state.is_some_and(|state| state.mutability.is_some());
+    let role = if changes { "Changing" } else { "Typed" };
+    let register = it.register(role, &run(it, &result));
     let put = it.put();
     quote_spanned! {at=>
         /// The task to run it with these arguments.

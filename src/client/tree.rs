@@ -42,6 +42,12 @@ impl Tree {
         self.is_one
     }
 
+    /// Tells whether something may hold them together.
+    pub(super) fn holds(&self) -> bool {
+        let is_cgroup2 = |dir: &Arc<OwnedFd>| place::is_cgroup2(dir);
+        self.leads_group || self.is_keeper || self.cgroups.iter().any(is_cgroup2)
+    }
+
     /// Kills in every way that is known: each reaches processes that have left another.
     pub(super) fn kill(&self, process: BorrowedFd<'_>, id: u32) -> Result<()> {
         let tried = |what: &str, error: io::Error| {
@@ -49,7 +55,7 @@ impl Tree {
         };
         let mut cgroups: Vec<&OwnedFd> = self.cgroups.iter().map(AsRef::as_ref).collect();
         cgroups.retain(|dir| place::is_cgroup2(dir));
-        if cgroups.is_empty() && !self.leads_group && !self.is_keeper {
+        if !self.holds() {
             return Err(Error::invalid(
                 "nothing holds the worker and its descendants together: ask for `tree()`, or \
                  for a `cgroup` of version 2, a PID namespace, `session()` or `process_group(0)`",

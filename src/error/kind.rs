@@ -31,6 +31,8 @@ pub(crate) enum ErrorKind {
     Hook,
     /// The worker got no memory and was killed by SIGABRT.
     OutOfMemory,
+    /// The caller took a call back, or killed it.
+    Cancelled,
 }
 
 impl ErrorKind {

@@ -1,8 +1,10 @@
 //! The one error type.
 
+mod cancelled;
 mod cause;
 mod io_error;
 mod kind;
+mod show;
 
 use std::{error, fmt, io, sync::Arc};
 
@@ -286,29 +288,6 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.0.entry, self.0.pid) {
-            (Some(entry), Some(pid)) => write!(f, "{entry} in process {pid}: ")?,
-            (Some(entry), None) => write!(f, "{entry}: ")?,
-            (None, Some(pid)) => write!(f, "process {pid}: ")?,
-            (None, None) => {}
-        }
-        f.write_str(&self.0.text)
-    }
-}
-
-/// Writes what `main` and `unwrap` print: the text, then the cause.
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {self}", self.0.kind)?;
-        if let Some(source) = &self.0.source {
-            write!(f, ": {}", source.0)?;
-        }
-        Ok(())
-    }
-}
-
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_ref().map(|source| &*source.0 as _)
@@ -336,7 +315,7 @@ mod tests {
     #[test]
     fn every_kind_is_told_by_its_method_and_as_an_io_error() {
         type Is = fn(&Error) -> bool;
-        let is: [Is; 11] = [
+        let is: [Is; 12] = [
             Error::is_panic,
             Error::is_exit,
             Error::is_signal,
@@ -346,6 +325,7 @@ mod tests {
             Error::is_disconnected,
             Error::is_setting,
             Error::is_hook,
+            Error::is_cancelled,
             Error::is_unstarted,
             Error::is_out_of_memory,
         ];
@@ -359,6 +339,7 @@ mod tests {
             (ErrorKind::Disconnected, Some(6), io::ErrorKind::BrokenPipe),
             (ErrorKind::Setting, Some(7), io::ErrorKind::Other),
             (ErrorKind::Hook, Some(8), io::ErrorKind::Other),
+            (ErrorKind::Cancelled, Some(9), io::ErrorKind::Other),
             (ErrorKind::Preload, None, io::ErrorKind::Other),
             (ErrorKind::Protocol, None, io::ErrorKind::InvalidData),
             (ErrorKind::Os, None, io::ErrorKind::Other),

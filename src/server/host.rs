@@ -3,10 +3,11 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
-use super::{family::Family, output};
+use super::{family::Family, output, panics::CALL};
 use crate::{
     codec,
     error::{Error, Result},
@@ -60,6 +61,8 @@ impl Host {
         codec::rehearse();
         fork::yield_now();
         ours::set_main_socket(socket.as_fd());
+        // A copy of a live worker answers none of its calls.
+        CALL.store(0, Ordering::Relaxed);
         signal::allow_detach(link::empty(Kind::Detached));
         allocator::prepare(link::empty(Kind::Starved));
         Self {
@@ -94,7 +97,12 @@ impl Host {
 
     /// Says that a request failed.
     pub(super) fn fail(&self, error: &Error) {
-        say_failed(self.socket(), error, true);
+        self.fail_call(0, error);
+    }
+
+    /// Says that the call with this number failed.
+    pub(super) fn fail_call(&self, number: u64, error: &Error) {
+        say_failed(self.socket(), number, error, true);
     }
 
     /// Says why there can be no such process, and ends.
@@ -188,11 +196,11 @@ pub(super) fn stay_with(template: i32) -> Result<()> {
 
 /// Says on the socket of another process why it is not there.
 pub(super) fn fail_on(end: &impl AsFd, error: &Error) {
-    say_failed(end.as_fd(), error, false);
+    say_failed(end.as_fd(), 0, error, false);
 }
 
-fn say_failed(socket: BorrowedFd<'_>, error: &Error, wait: bool) {
-    let head = Head::new(Kind::Failed, 0);
+fn say_failed(socket: BorrowedFd<'_>, number: u64, error: &Error, wait: bool) {
+    let head = Head::new(Kind::Failed, number);
     // When nobody listens, nobody asks.
     let _ = link::send(socket, head, &[&failure::encode(error)], &[], wait);
 }

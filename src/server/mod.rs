@@ -7,7 +7,8 @@
 //! `launch` launches other executables. `family` keeps its children, by the rules in
 //! `children`.
 //!
-//! `preload` runs a preload in a process, `worker` an entry with its `settings`;
+//! `preload` runs a preload in a process, `worker` an entry with its `settings`, `calls`
+//! one entry after the other;
 //! `keeper` is what stays around a worker in a PID namespace. `job` is what a preload or
 //! an entry is given, `streams` are the streams that are lent with it, `output` writes
 //! out what it leaves in buffers. `hooks` runs what the program registered around forks
@@ -20,6 +21,7 @@
 #[cfg(feature = "exec")]
 mod asked;
 mod backlog;
+pub(crate) mod calls;
 mod children;
 mod family;
 mod forking;

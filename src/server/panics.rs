@@ -4,7 +4,7 @@ use std::{
     any::Any,
     cell::{Cell, RefCell},
     panic::{self, PanicHookInfo},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use crate::{
@@ -25,6 +25,10 @@ thread_local! {
     /// panic, and so must know of it.
     static RUNNING: Cell<Option<&'static Hook>> = const { Cell::new(None) };
 }
+
+/// The number of the call that this process answers. Without unwinding, the panic hook
+/// sends its panic, on whatever thread.
+pub(super) static CALL: AtomicU64 = AtomicU64::new(0);
 
 /// How often [`install`] was called: only its newest hook records.
 static NEWEST: AtomicUsize = AtomicUsize::new(0);
@@ -64,7 +68,7 @@ fn send_last() {
         return;
     };
     ours::with_main_socket(|socket| {
-        let head = Head::new(Kind::Failed, 0);
+        let head = Head::new(Kind::Failed, CALL.load(Ordering::Relaxed));
         // Best effort: the death by SIGABRT is seen anyway.
         let _ = link::send(socket, head, &[&failure::encode(&error(text))], &[], false);
     });

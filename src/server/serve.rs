@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{backlog::Backlog, family::Family, host::Host, preload, worker};
+use super::{backlog::Backlog, calls, family::Family, host::Host, preload, worker};
 use crate::{
     error::{Error, Result},
     parcel::Decoder,
@@ -39,6 +39,10 @@ impl Host {
                         fail::point("process: task received");
                         worker::run(self, frame);
                     }
+                    Err(error) => self.fail(&error),
+                },
+                Kind::Serve => match self.check_idle("take calls") {
+                    Ok(()) => calls::run(self, frame),
                     Err(error) => self.fail(&error),
                 },
                 Kind::Forget => self.with_family(|family| family.forget(ids::decode(&frame.body))),
@@ -87,6 +91,7 @@ impl Host {
                 Err(Trouble::Closed { .. }) => fork::exit(0),
                 Err(Trouble::NoRoom { kind, number }) => self.lost(kind, number),
                 // For example, there is no memory for it.
+                Err(Trouble::Lost { error, .. }) => self.end(&error.unstarted()),
                 Err(Trouble::Os(call, error)) => {
                     self.give_up(error, &format!("{call} failed in the process"));
                 }

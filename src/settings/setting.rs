@@ -80,6 +80,8 @@ pub(crate) struct Settings {
     huge_pages: bool,
     /// The error of the first that could not be recorded.
     refused: Option<Error>,
+    /// Stays in the program, too: it is for what comes back.
+    result_limit: Option<u64>,
 }
 
 impl Settings {
@@ -89,6 +91,15 @@ impl Settings {
 
     pub(crate) fn huge_pages(&mut self) {
         self.huge_pages = true;
+    }
+
+    pub(crate) fn result_limit(&mut self, octets: u64) {
+        self.result_limit = Some(octets);
+    }
+
+    /// Gives the most bytes that a result may have.
+    pub(crate) fn longest_result(&self) -> u64 {
+        self.result_limit.unwrap_or(u64::MAX)
     }
 
     pub(crate) fn wants_huge_pages(&self) -> bool {

@@ -31,6 +31,7 @@
 //! - `poll`: waiting with a deadline
 //! - `prepared`: a message for code that must not allocate or wait
 //! - `profile`: coverage counters
+//! - `shared`: one page that two processes share
 //! - `signal`: masks, dispositions, the parent-death signal
 //! - `single`: whether this is the only thread
 //! - `socket`: messages with descriptors, whole or an error
@@ -82,6 +83,7 @@ pub(crate) mod place;
 pub(crate) mod poll;
 mod prepared;
 pub(crate) mod profile;
+pub(crate) mod shared;
 pub(crate) mod signal;
 pub(crate) mod single;
 pub(crate) mod socket;

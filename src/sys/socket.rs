@@ -113,6 +113,13 @@ pub(crate) fn refuse_more(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket.as_raw_fd(), Shutdown::Read);
 }
 
+/// Calls `shutdown(SHUT_WR)`: the other end receives what was sent by now, and then the
+/// end.
+pub(crate) fn say_no_more(socket: BorrowedFd<'_>) {
+    // This fails when the other end is gone, and then it receives nothing.
+    let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
+}
+
 /// Tells whether something that was sent from here has not been received yet.
 #[cfg(feature = "exec")]
 pub(crate) fn has_unread(socket: BorrowedFd<'_>) -> bool {

@@ -20,11 +20,13 @@ use nix::{
 
 pub(crate) const FORK: u8 = 1;
 pub(crate) const OWNER: u8 = 9;
+pub(crate) const CALL: u8 = 16;
 pub(crate) const HELLO: u8 = 32;
 pub(crate) const DONE: u8 = 33;
 pub(crate) const FAILED: u8 = 34;
 pub(crate) const VALUE: u8 = 35;
 pub(crate) const EXITS: u8 = 37;
+pub(crate) const READY: u8 = 38;
 pub(crate) const STARVED: u8 = 40;
 
 pub(crate) const IN_MEMORY: u8 = 1;

@@ -11,6 +11,7 @@
 
 mod fed;
 mod frames;
+mod service;
 #[path = "../util/mod.rs"]
 mod util;
 mod worker;

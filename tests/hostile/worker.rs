@@ -48,7 +48,7 @@ enum Then {
 }
 
 /// This worker's socket: the one that it was not passed.
-fn own_socket() -> BorrowedFd<'static> {
+pub(crate) fn own_socket() -> BorrowedFd<'static> {
     let is_socket = |fd: &i32| {
         fs::read_link(format!("/proc/self/fd/{fd}"))
             .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
@@ -58,10 +58,11 @@ fn own_socket() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-fn result(text: &str) -> Vec<u8> {
+/// The frame with this result, of the task or of the call with this number.
+pub(crate) fn result(number: u64, text: &str) -> Vec<u8> {
     let mut body = (text.len() as u64).to_le_bytes().to_vec();
     body.extend(text.as_bytes());
-    let mut bytes = head(VALUE, 0, 0, 0, body.len() as u64);
+    let mut bytes = head(VALUE, 0, 0, number, body.len() as u64);
     bytes.append(&mut body);
     bytes
 }
@@ -122,7 +123,7 @@ fn act(evil: Evil) {
                 let _ = send(socket, &bytes, fds);
             }
         }
-        Evil::TwoResults => assert!(say(&result("first")) && say(&result("second"))),
+        Evil::TwoResults => assert!(say(&result(0, "first")) && say(&result(0, "second"))),
         Evil::Sparse(length) => in_memory(length, &memory(b"some", length, true)),
         Evil::Unsealed => in_memory(5, &memory(b"bytes", 5, false)),
         Evil::Short => in_memory(6, &memory(b"bytes", 5, true)),

@@ -34,6 +34,10 @@ pub(crate) fn outcomes(process: &Process) {
         );
         assert!(worker.join().unwrap_err().is_signal());
     }
+    let service = spawn().serve().unwrap();
+    let calls = [3, 4].map(|n| service.call(echo::task(n)));
+    assert_eq!(calls.map(|call| call.join().unwrap()), [3, 4]);
+    assert!(service.stop(LIMIT).unwrap().success());
 }
 
 pub(crate) fn unseen() {

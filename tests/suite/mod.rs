@@ -2,6 +2,7 @@
 
 mod beside_std;
 mod bytes;
+mod calls;
 mod channel;
 mod command;
 #[cfg(feature = "confine")]

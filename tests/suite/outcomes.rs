@@ -188,7 +188,8 @@ fn every_terminating_signal_by_name() {
         "{error}"
     );
     // These programs have no `zygote::Allocator`.
-    let advice = "(an abort; with `zygote::Allocator` the error says whether memory could not be had)";
+    let advice =
+        "(an abort; with `zygote::Allocator` the error says whether memory could not be had)";
     assert!(error.message().ends_with(advice), "{error}");
 }
 

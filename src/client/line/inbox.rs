@@ -1,9 +1,13 @@
 //! What has arrived on a line and was not taken yet. Pure: it is given frames, and
 //! asked for words.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, sync::OnceLock};
+use std::sync::OnceLock;
 
-use super::children::Children;
+use super::{
+    answers::{Answer, Answers},
+    children::Children,
+    faults::Faults,
+};
 use crate::{
     error::{Error, ErrorKind},
     sys::ours::Ours,
@@ -13,23 +17,11 @@ use crate::{
     },
 };
 
-/// The number of the answer to `Run`, `Preload` and `Give`. A `Failed` with this number
-/// may also come unasked, in place of `Hello` or `Ready`.
-pub(in crate::client) const ONLY: u64 = 0;
-
 /// What a process says of itself, first of all.
 #[derive(Debug)]
 pub(in crate::client) struct Hello {
     pub(in crate::client) pid: u32,
     pub(in crate::client) pidfd: Ours,
-}
-
-/// The answer to a request to run something.
-#[derive(Debug)]
-pub(in crate::client) enum Answer {
-    Done,
-    Value { body: Vec<u8>, fds: Vec<OwnedFd> },
-    Failed(Error),
 }
 
 /// The socket is at its end.
@@ -39,20 +31,10 @@ pub(in crate::client) struct Closed {
     pub(in crate::client) unread: bool,
 }
 
-/// What arrived could not be understood or kept.
-#[derive(Clone, Debug)]
-struct Fault {
-    error: Error,
-    /// Whether there was only no room or no memory for it: a moment later there may be.
-    passes: bool,
-}
-
 /// What has arrived and was not taken yet.
 #[derive(Debug, Default)]
 pub(in crate::client) struct Inbox {
-    answers: BTreeMap<u64, Answer>,
-    /// The highest number that a question has had.
-    asked: u64,
+    pub(in crate::client) answers: Answers,
     pub(in crate::client) is_ready: bool,
     pub(in crate::client) is_detached: bool,
     /// How much memory it asked for in vain, the last time since its last answer; 0 if
@@ -64,22 +46,22 @@ pub(in crate::client) struct Inbox {
     /// Whether this program had no room for the pidfd.
     pub(in crate::client) hello_lost: bool,
     pub(super) closed: Option<Closed>,
-    fault: Option<Fault>,
+    pub(super) faults: Faults,
 }
 
 /// The words that are asked for.
 impl Inbox {
     pub(in crate::client) fn take_answer(&mut self, number: u64) -> Option<Answer> {
-        self.answers.remove(&number)
+        self.answers.take(number)
     }
 
     pub(in crate::client) fn has_answer(&self, number: u64) -> bool {
-        self.answers.contains_key(&number)
+        self.answers.get(number).is_some()
     }
 
     /// Gives the answer with this number if it is a failure. The failure stays.
     pub(in crate::client) fn failure(&self, number: u64) -> Option<&Error> {
-        match self.answers.get(&number)? {
+        match self.answers.get(number)? {
             Answer::Failed(failure) => Some(failure),
             _ => None,
         }
@@ -88,15 +70,8 @@ impl Inbox {
     /// Takes the answer with this number if it is a failure.
     pub(in crate::client) fn take_failure(&mut self, number: u64) -> Option<Error> {
         let failure = self.failure(number).cloned()?;
-        self.answers.remove(&number);
+        self.answers.take(number);
         Some(failure)
-    }
-
-    /// Tells why something that arrived is not here. What passes is told once.
-    pub(super) fn fault(&mut self) -> Option<Error> {
-        let passed = self.fault.take_if(|fault| fault.passes);
-        let fault = passed.or_else(|| self.fault.clone())?;
-        Some(fault.error)
     }
 }
 
@@ -152,27 +127,24 @@ impl Inbox {
             _ => false,
         };
         if !is_understood {
-            self.blame(foreign(kind), false);
+            self.faults.note(foreign(kind), false);
         }
     }
 
     /// Keeps an answer. Gives false if it cannot be understood, if nobody has asked for
     /// it, or if it is not the first: what is there is not taken back.
     fn answer(&mut self, number: u64, answer: Option<Answer>) -> bool {
-        match answer {
-            Some(answer) if number <= self.asked && !self.answers.contains_key(&number) => {
-                self.answers.insert(number, answer);
-                // It went on without that memory.
-                self.starved = None;
-                true
-            }
-            _ => false,
+        let is_kept = answer.is_some_and(|answer| self.answers.put(number, answer));
+        if is_kept {
+            // It went on without that memory.
+            self.starved = None;
         }
+        is_kept
     }
 
     /// Notes that nothing arrived, or something that could not be kept.
     pub(super) fn miss(&mut self, trouble: Trouble) {
-        let passes = match &trouble {
+        let passes = match trouble {
             // `Born` is only needed when the template hangs.
             Trouble::Busy
             | Trouble::NoRoom {
@@ -180,28 +152,30 @@ impl Inbox {
             } => return,
             Trouble::Closed { unread } => {
                 // A reset is told once; later looks find a plain end.
-                self.closed.get_or_insert(Closed { unread: *unread });
+                self.closed.get_or_insert(Closed { unread });
+                return;
+            }
+            // An answer is lost, and it is known which.
+            Trouble::NoRoom { number, .. } if self.answers.is_open(number) => {
+                let answer = trouble.into_error("receiving a result");
+                self.answers.put(number, Answer::Failed(answer));
+                return;
+            }
+            Trouble::Lost { number, error } => {
+                if !self.answers.put(number, Answer::Failed(error)) {
+                    self.faults.note(foreign(Kind::Value), false);
+                }
                 return;
             }
             Trouble::NoRoom { kind, .. } => {
-                self.hello_lost |= *kind == Kind::Hello;
+                self.hello_lost |= kind == Kind::Hello;
                 true
             }
             Trouble::Foreign(_) => false,
             Trouble::Os(..) => true,
         };
-        self.blame(trouble.into_error("receiving from a process"), passes);
-    }
-
-    fn blame(&mut self, error: Error, passes: bool) {
-        if self.fault.as_ref().is_none_or(|fault| fault.passes) {
-            self.fault = Some(Fault { error, passes });
-        }
-    }
-
-    /// Tells whether something has arrived that makes everything after it doubtful.
-    pub(super) fn is_faulty(&self) -> bool {
-        self.fault.is_some()
+        self.faults
+            .note(trouble.into_error("receiving from a process"), passes);
     }
 }
 
@@ -238,7 +212,7 @@ mod tests {
     /// Makes an inbox in which these frames have arrived, and gives the first word.
     fn inbox(frames: impl IntoIterator<Item = Frame>) -> (Inbox, OnceLock<Hello>) {
         let (mut inbox, hello) = (Inbox::default(), OnceLock::new());
-        inbox.asked = 2;
+        (1..=2).for_each(|number| inbox.answers.ask(number));
         for frame in frames {
             inbox.put(frame, &hello);
         }
@@ -273,7 +247,7 @@ mod tests {
             assert_eq!(value(&mut inbox, 2).as_deref(), Some(&b"two"[..]));
             assert_eq!(value(&mut inbox, 0).as_deref(), Some(&b"zero"[..]));
             assert!(value(&mut inbox, 0).is_none(), "it was taken");
-            assert!(inbox.fault().is_none());
+            assert!(inbox.faults.take().is_none());
         }
     }
 
@@ -284,7 +258,7 @@ mod tests {
             let (mut inbox, _) = inbox([frame(Kind::Value, 0, b"first"), second]);
             assert_eq!(value(&mut inbox, 0).as_deref(), Some(&b"first"[..]));
             assert!(
-                inbox.fault().is_some() && inbox.fault().is_some(),
+                inbox.faults.take().is_some() && inbox.faults.take().is_some(),
                 "it stays"
             );
         }
@@ -293,7 +267,7 @@ mod tests {
     #[test]
     fn an_answer_that_nobody_asked_for_is_a_fault() {
         let (mut inbox, _) = inbox([frame(Kind::Value, 3, b"")]);
-        assert!(value(&mut inbox, 3).is_none() && inbox.fault().is_some());
+        assert!(value(&mut inbox, 3).is_none() && inbox.faults.take().is_some());
     }
 
     #[test]
@@ -345,7 +319,7 @@ mod tests {
         let cut = frame(Kind::Failed, 0, &[]);
         for wrong in [frame(Kind::Run, 0, &[]), empty, cut] {
             let (mut inbox, hello) = inbox([wrong]);
-            assert!(inbox.fault().is_some() && hello.get().is_none());
+            assert!(inbox.faults.take().is_some() && hello.get().is_none());
         }
     }
 
@@ -363,16 +337,41 @@ mod tests {
     fn trouble_that_passes_is_told_once_and_other_trouble_every_time() {
         let (mut inbox, _) = inbox([]);
         inbox.miss(Trouble::Busy);
-        assert!(inbox.fault().is_none());
+        assert!(inbox.faults.take().is_none());
         let no_memory = || Trouble::Os("recvmsg", io::Error::from_raw_os_error(libc::ENOMEM));
         inbox.miss(no_memory());
-        assert!(inbox.fault().is_some() && inbox.fault().is_none());
+        assert!(inbox.faults.take().is_some() && inbox.faults.take().is_none());
         inbox.miss(Trouble::Foreign("its head"));
         inbox.miss(no_memory());
         for _ in 0..2 {
-            let error = inbox.fault().map(|error| error.to_string());
+            let error = inbox.faults.take().map(|error| error.to_string());
             assert!(error.is_some_and(|text| text.contains("its head")));
         }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_kept_is_the_failure_of_its_question() {
+        let no_room = |number| Trouble::NoRoom {
+            kind: Kind::Value,
+            number,
+        };
+        let lost = |number| Trouble::Lost {
+            number,
+            error: Error::invalid("too long"),
+        };
+        let troubles: [&dyn Fn(u64) -> Trouble; 2] = [&no_room, &lost];
+        for trouble in troubles {
+            let (mut inbox, _) = inbox([frame(Kind::Value, 1, b"one")]);
+            inbox.miss(trouble(2));
+            assert!(inbox.faults.take().is_none(), "only its own question fails");
+            assert!(inbox.take_failure(2).is_some());
+            assert_eq!(value(&mut inbox, 1).as_deref(), Some(&b"one"[..]));
+            inbox.miss(trouble(3));
+            assert!(inbox.faults.take().is_some(), "nobody has asked");
+        }
+        let (mut inbox, _) = inbox([]);
+        inbox.miss(lost(0));
+        assert!(inbox.take_failure(0).is_some(), "a task's result");
     }
 
     #[test]
@@ -385,7 +384,7 @@ mod tests {
             let (mut inbox, _) = inbox([]);
             inbox.miss(Trouble::NoRoom { kind, number: 0 });
             assert_eq!(
-                (inbox.hello_lost, inbox.fault().is_some()),
+                (inbox.hello_lost, inbox.faults.take().is_some()),
                 (is_lost, is_fault)
             );
         }

@@ -15,6 +15,8 @@ pub(super) struct Turn {
     is_taken: bool,
     /// How many threads wait until it is given back.
     waiting: usize,
+    /// Whether somebody who does not wait, as a future, found it taken.
+    is_missed: bool,
 }
 
 impl Turn {
@@ -29,10 +31,18 @@ impl Turn {
         self.waiting > 0
     }
 
+    /// Tells whether somebody who does not wait has found it taken since this was asked
+    /// last. What it looked for may be in the socket, and the thread that had the turn
+    /// reads no further.
+    pub(super) fn was_missed(&mut self) -> bool {
+        std::mem::take(&mut self.is_missed)
+    }
+
     /// Tells how long this thread may sleep while another reads, out of the time it has
     /// left.
     pub(super) fn sleep(&mut self, left: Option<Duration>) -> Duration {
         self.waiting += 1;
+        self.is_missed |= left == Some(Duration::ZERO);
         left.map_or(PATIENCE, |left| left.min(PATIENCE))
     }
 
@@ -104,6 +114,18 @@ mod tests {
         turn.wake();
         turn.take();
         assert!(!turn.give_back());
+    }
+
+    #[test]
+    fn who_finds_it_taken_and_does_not_wait_has_missed_it() {
+        let mut turn = Turn::default();
+        turn.take();
+        turn.sleep(None);
+        turn.sleep(Some(PATIENCE));
+        assert!(!turn.was_missed(), "they wait");
+        turn.sleep(Some(Duration::ZERO));
+        assert!(turn.was_missed());
+        assert!(!turn.was_missed(), "once");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod lend;
 mod preload;
 mod raw;
 mod run;
+mod serve;
 mod started;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
@@ -18,8 +19,8 @@ use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 
 /// A process that waits to be told what to run.
 ///
-/// It can become a worker ([`run`](Self::run)), or be a template for others
-/// ([`fork`](Self::fork)): a fork has everything that was done to the process so far.
+/// It can become a worker ([`run`](Self::run)), or a live worker that answers calls
+/// ([`serve`](Self::serve)), or be a template for others ([`fork`](Self::fork)): a fork has everything that was done to the process so far.
 /// `S` is the type of the preloaded value that it holds, at first `()`.
 ///
 /// It comes to be in one of five ways, with these things of the program:

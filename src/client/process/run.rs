@@ -4,7 +4,7 @@ use std::{collections::VecDeque, os::fd::BorrowedFd};
 
 use super::{
     Lease, Process,
-    started::{Started, Until},
+    started::{Started, Told, Until},
 };
 use crate::{
     client::{template, worker::Worker},
@@ -30,8 +30,8 @@ pub fn spawn<R>(task: Task<R, Anywhere>) -> Result<Worker<R>> {
     let peer = template::with_default(Process::fork_of);
     let peer = peer.map_err(|error| error.with_entry(load.entry.path()))?;
     let (lease, settings) = (Lease(Some(peer)), Settings::default());
-    let deadline = Deadline::after(template::PATIENCE);
-    Started::tell(lease, settings, load, &[], Until::Ready, deadline)?.begin(&task, &[])
+    let (deadline, told) = (Deadline::after(template::PATIENCE), Told::Run(load, &[]));
+    Started::tell(lease, settings, told, Until::Ready, deadline)?.begin(&task, &[])
 }
 
 impl<S> Process<S> {
@@ -135,12 +135,39 @@ impl<S> Process<S> {
         workers
     }
 
+    /// Limits how long a result may be: that of a worker, or of a call on a service. It
+    /// counts the bytes that travel, without descriptors and [`Bytes`](crate::Bytes). A
+    /// longer one is not taken in, and is an error ([`is_invalid`](crate::Error::is_invalid)) of
+    /// that task or call alone. Forks take the limit over. By default there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[zygote::entry]
+    /// fn zeroes(count: usize) -> Vec<u8> {
+    ///     vec![0; count]
+    /// }
+    ///
+    /// let process = zygote::Process::new()?.result_limit(1 << 20);
+    /// let worker = process.spawn(zeroes::task(2 << 20))?;
+    /// assert!(worker.join().unwrap_err().is_invalid());
+    ///
+    /// let service = process.serve()?;
+    /// assert!(service.call(zeroes::task(2 << 20)).join().is_err());
+    /// assert_eq!(service.call(zeroes::task(5)).join()?, [0; 5]);
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn result_limit(mut self, octets: u64) -> Self {
+        self.settings.result_limit(octets);
+        self
+    }
+
     /// Tells a fork of this process to run a task.
     fn start_fork(&self, load: &Load, deadline: Deadline) -> Result<Started> {
         load.check()?;
         let lease = Lease(Some(self.peer().fork(deadline)?));
-        let settings = self.settings.clone();
-        Started::tell(lease, settings, load, &[], Until::Ready, deadline)
+        let (settings, told) = (self.settings.clone(), Told::Run(load, &[]));
+        Started::tell(lease, settings, told, Until::Ready, deadline)
     }
 
     /// Tells this process to run a task.
@@ -154,21 +181,22 @@ impl<S> Process<S> {
         let deadline = self.settings.until(template::PATIENCE);
         let lease = self
             .lease
-            .without_children(deadline)
+            .without_children("run an entry", deadline)
             .map_err(|error| error.unstarted().with_entry(load.entry.path()))?;
-        Started::tell(lease, self.settings, load, more, until, deadline)
+        let told = Told::Run(load, more);
+        Started::tell(lease, self.settings, told, until, deadline)
     }
 }
 
 impl Lease {
     /// Gives the process that is told to run something. It has no children, because
     /// nobody would report or reap them.
-    fn without_children(self, deadline: Deadline) -> Result<Self> {
+    pub(super) fn without_children(self, what: &str, deadline: Deadline) -> Result<Self> {
         let peer = self.peer();
         peer.check_epoch()?;
         peer.discard_stock();
         if peer.has_live_children() {
-            let text = "a process that has live workers cannot run an entry: fork it first";
+            let text = format!("a process that has live workers cannot {what}: fork it first");
             return Err(Error::invalid(text));
         }
         self.worker(deadline)

@@ -33,6 +33,25 @@ pub(super) enum Until {
     Executed,
 }
 
+/// What it is told.
+#[derive(Clone, Copy)]
+pub(super) enum Told<'a> {
+    /// To run this, with more descriptors.
+    Run(&'a Load, &'a [BorrowedFd<'a>]),
+    /// To take calls, which are noted on this page.
+    Serve(BorrowedFd<'a>),
+}
+
+impl Told<'_> {
+    /// Names the entry in an error.
+    fn name(self, error: Error) -> Error {
+        match self {
+            Self::Run(load, _) => error.with_entry(load.entry.path()),
+            Self::Serve(_) => error,
+        }
+    }
+}
+
 /// A process that was sent a task.
 pub(super) struct Started {
     peer: Arc<Peer>,
@@ -65,12 +84,11 @@ impl Started {
     pub(super) fn tell(
         lease: Lease,
         mut settings: Settings,
-        load: &Load,
-        more: &[BorrowedFd<'_>],
+        told: Told<'_>,
         until: Until,
         deadline: Deadline,
     ) -> Result<Self> {
-        let named = |error: Error| error.unstarted().with_entry(load.entry.path());
+        let named = |error: Error| told.name(error.unstarted());
         settings.check().map_err(named)?;
         let ends = Ends::make(&mut settings).map_err(named)?;
         let until = match until {
@@ -80,7 +98,7 @@ impl Started {
         };
         let mut started = Self::new(Arc::clone(lease.peer()), settings, ends, until, deadline);
         fail::point("program: before Run");
-        started.send(load, more).map_err(named)?;
+        started.send(told).map_err(named)?;
         fail::point("program: after Run");
         drop(lease.release());
         Ok(started)
@@ -88,9 +106,9 @@ impl Started {
 
     /// Sends the settings and the task. A spare that died while it waited in stock is
     /// replaced.
-    fn send(&mut self, load: &Load, more: &[BorrowedFd<'_>]) -> Result<()> {
+    fn send(&mut self, told: Told<'_>) -> Result<()> {
         loop {
-            match self.try_to_send(load, more) {
+            match self.try_to_send(told) {
                 Ok(()) => return Ok(()),
                 Err(Trouble::Closed { .. }) if self.peer.is_replaceable() => {
                     self.replace()?;
@@ -102,7 +120,9 @@ impl Started {
         }
     }
 
-    fn try_to_send(&self, load: &Load, more: &[BorrowedFd<'_>]) -> Result<(), Trouble> {
+    fn try_to_send(&self, told: Told<'_>) -> Result<(), Trouble> {
+        let line = &self.peer.line;
+        line.limit_results(self.settings.longest_result());
         send_settings(&self.peer, &self.settings, self.deadline)?;
         let (mut flags, lent) = lend(&self.settings);
         if self.peer.birth.is_spare() {
@@ -111,9 +131,20 @@ impl Started {
         if self.until == Until::Ready {
             flags |= TELL_READY;
         }
-        let head = Head::new(Kind::Run, u64::from(epoch::pid()) | flags);
-        let fds = [more, &lent].concat();
-        send_load(&self.peer, head, load, &fds, self.deadline)
+        let number = u64::from(epoch::pid()) | flags;
+        match told {
+            Told::Run(load, more) => {
+                let (head, fds) = (Head::new(Kind::Run, number), [more, &lent].concat());
+                send_load(&self.peer, head, load, &fds, self.deadline)
+            }
+            Told::Serve(page) => {
+                let (head, fds) = (
+                    Head::new(Kind::Serve, number),
+                    [&[page], &lent[..]].concat(),
+                );
+                line.send(head, &[], &fds, self.deadline)
+            }
+        }
     }
 
     /// Puts another process in the place of a spare that ran nothing.
@@ -123,14 +154,20 @@ impl Started {
         Ok(())
     }
 
-    /// Waits until the process is as far as `until` says.
+    /// Waits until the process runs the task, and gives its handle.
     pub(super) fn begin<R, K>(
-        mut self,
+        self,
         task: &Task<R, K>,
         more: &[BorrowedFd<'_>],
     ) -> Result<Worker<R>> {
-        let (load, entry) = (task.load(), task.load().entry.path());
-        let begun = self.exist(load, more).and_then(|()| {
+        let (peer, ends, tree) = self.settle(Told::Run(task.load(), more))?;
+        let (entry, decode) = (task.load().entry.path(), task.decode());
+        Ok(Worker::new(peer, entry, decode, ends, tree))
+    }
+
+    /// Waits until the process is as far as `until` says.
+    pub(super) fn settle(mut self, told: Told<'_>) -> Result<(Arc<Peer>, Ends, Tree)> {
+        let begun = self.exist(told).and_then(|()| {
             self.or_end(match self.until {
                 Until::Exists => Ok(()),
                 Until::Ready => self.peer.ready(self.deadline),
@@ -138,16 +175,10 @@ impl Started {
             })
         });
         match begun {
-            Ok(()) => Ok(Worker::new(
-                self.peer,
-                entry,
-                task.decode(),
-                self.ends,
-                self.tree,
-            )),
+            Ok(()) => Ok((self.peer, self.ends, self.tree)),
             // A caller that launches an executable knows no entry.
             Err(error) if self.until == Until::Executed => Err(error),
-            Err(error) => Err(error.with_entry(entry)),
+            Err(error) => Err(told.name(error)),
         }
     }
 
@@ -162,7 +193,7 @@ impl Started {
     }
 
     /// Waits until the process exists.
-    fn exist(&mut self, load: &Load, more: &[BorrowedFd<'_>]) -> Result<()> {
+    fn exist(&mut self, told: Told<'_>) -> Result<()> {
         if let Some(origin) = self.peer.origin() {
             origin.restock();
         }
@@ -174,7 +205,7 @@ impl Started {
                 return self.or_end(Err(error));
             }
             self.replace()?;
-            self.send(load, more)?;
+            self.send(told)?;
         }
     }
 }

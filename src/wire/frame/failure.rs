@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 
 /// The kinds that keep their identity on the way; any other arrives as `Invalid`. A
 /// kind's place in the list is its number.
-const KINDS: [ErrorKind; 7] = [
+const KINDS: [ErrorKind; 8] = [
     ErrorKind::Os,
     ErrorKind::Invalid,
     ErrorKind::Preload,
@@ -14,6 +14,7 @@ const KINDS: [ErrorKind; 7] = [
     ErrorKind::Protocol,
     ErrorKind::Setting,
     ErrorKind::Hook,
+    ErrorKind::Cancelled,
 ];
 
 /// The place of `Invalid`.

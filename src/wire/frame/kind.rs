@@ -60,6 +60,12 @@ kinds! {
     /// To a process: it is given away, and another owner will speak. Answered by
     /// `Done`.
     Give,
+    /// To a process: take calls from now on. The number is as for `Run`, and the first
+    /// descriptor is the [`Page`](crate::wire::page::Page).
+    Serve,
+    /// To a process that takes calls: run this entry. Answered by `Value` or `Failed`
+    /// with the same number. Body: [`job`](super::job).
+    Call,
 
     /// From a process, first of all: its id as the number, and its own pidfd.
     Hello = 32,
@@ -97,6 +103,8 @@ impl Kind {
                 | Self::Settings
                 | Self::Preload
                 | Self::Run
+                | Self::Serve
+                | Self::Call
                 | Self::Failed
                 | Self::Value
                 | Self::Message

@@ -10,8 +10,8 @@ mod send;
 mod trouble;
 
 pub(crate) use self::{
-    receive::receive,
-    send::{send, send_kept, send_until},
+    receive::{receive, receive_within},
+    send::{send, send_between, send_kept, send_until},
     trouble::Trouble,
 };
 use super::frame::{Head, Kind};
@@ -137,6 +137,29 @@ mod tests {
         )
         .unwrap();
         assert!(receive(b.as_fd(), false).is_err(), "unsealed memory");
+    }
+
+    #[test]
+    fn a_result_beyond_the_limit_is_not_taken_in_and_the_next_one_is() {
+        let (a, b) = socket::pair().unwrap();
+        let get = || receive_within(b.as_fd(), false, 100);
+        for length in [101, INLINE + 1] {
+            let head = Head::new(Kind::Value, 3);
+            send(a.as_fd(), head, &[&vec![0; length]], &[a.as_fd()], false).unwrap();
+            let got = get();
+            assert!(matches!(got, Err(Trouble::Lost { number: 3, .. })));
+        }
+        for (kind, length) in [(Kind::Value, 100), (Kind::Failed, 101)] {
+            send(
+                a.as_fd(),
+                Head::new(kind, 3),
+                &[&vec![0; length]],
+                &[],
+                false,
+            )
+            .unwrap();
+            assert_eq!(get().unwrap().body.len(), length);
+        }
     }
 
     #[test]

@@ -7,11 +7,14 @@ use std::{
 };
 
 use super::{
-    super::frame::{Frame, Head},
+    super::frame::{Frame, Head, Kind},
     send::INLINE,
     trouble::Trouble,
 };
-use crate::sys::{memory::read_sealed, socket};
+use crate::{
+    error::Error,
+    sys::{memory::read_sealed, socket},
+};
 
 thread_local! {
     /// Room for one long body. It is kept so that a receive costs no allocation, and
@@ -31,6 +34,15 @@ pub(super) const KEEP: usize = 16 * 1024;
 /// Receives one frame. With `wait` it blocks until there is one; without, that is
 /// `Busy`.
 pub(crate) fn receive(socket: BorrowedFd<'_>, wait: bool) -> Result<Frame, Trouble> {
+    receive_within(socket, wait, u64::MAX)
+}
+
+/// Does what [`receive`] does, but does not take in a result that is longer than this.
+pub(crate) fn receive_within(
+    socket: BorrowedFd<'_>,
+    wait: bool,
+    limit: u64,
+) -> Result<Frame, Trouble> {
     let mut room = ROOM.take();
     room.clear();
     room.reserve(INLINE);
@@ -62,7 +74,18 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, wait: bool) -> Result<Frame, Troub
     if got.lost_fds {
         return Err(no_room(head));
     }
+    if head.kind == Kind::Value && head.length > limit {
+        return Err(too_long(head, limit));
+    }
     complete(head, body, got.fds)
+}
+
+fn too_long(head: Head, limit: u64) -> Trouble {
+    let text = format!("the result has {} bytes, the limit is {limit}", head.length);
+    Trouble::Lost {
+        number: head.number,
+        error: Error::invalid(text),
+    }
 }
 
 fn no_room(head: Head) -> Trouble {
@@ -101,7 +124,10 @@ fn complete(head: Head, mut body: Vec<u8>, mut fds: Vec<OwnedFd>) -> Result<Fram
             return Err(Trouble::Foreign("its memory is missing"));
         };
         body = read_sealed(memory, head.length)
-            .map_err(|error| Trouble::Os("reading sealed memory", error))?
+            .map_err(|error| Trouble::Lost {
+                number: head.number,
+                error: Error::os("reading sealed memory failed", error),
+            })?
             .ok_or(Trouble::Foreign("its memory is not sealed or not whole"))?;
     }
     if fds.len() != count {

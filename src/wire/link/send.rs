@@ -68,12 +68,28 @@ pub(crate) fn send_kept(
     fds: &[BorrowedFd<'_>],
     deadline: Deadline,
 ) -> Result<(), Trouble> {
+    let room = || match poll([Want::Write(socket)], deadline) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Trouble::Os("poll", error)),
+    };
+    send_between(socket, head, body, kept, fds, deadline, room)
+}
+
+/// Does what [`send_kept`] does; `room` is what it does while it waits for room.
+pub(crate) fn send_between(
+    socket: BorrowedFd<'_>,
+    head: Head,
+    body: &[&[u8]],
+    kept: &Kept,
+    fds: &[BorrowedFd<'_>],
+    deadline: Deadline,
+    mut room: impl FnMut() -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
     let mut crowd = Crowd::default();
     loop {
         match send_once(socket, head, body, kept, fds, false) {
             Err(Trouble::Busy) if !deadline.passed() => {
-                poll([Want::Write(socket)], deadline)
-                    .map_err(|error| Trouble::Os("poll", error))?;
+                room()?;
             }
             Err(trouble) if !deadline.passed() && crowd.waits(&trouble) => {}
             result => return result,

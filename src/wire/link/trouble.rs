@@ -18,6 +18,8 @@ pub(crate) enum Trouble {
     Closed { unread: bool },
     /// This process had no room for the descriptors of a frame, which is lost.
     NoRoom { kind: Kind, number: u64 },
+    /// A frame arrived whose body cannot be taken in; it is lost, too.
+    Lost { number: u64, error: Error },
     /// What arrived is not a frame of this library.
     Foreign(&'static str),
     /// A system call failed; the text names it.
@@ -40,6 +42,7 @@ impl Trouble {
                 ),
                 io::Error::from_raw_os_error(libc::EMFILE),
             ),
+            Self::Lost { error, .. } => error.context(tried),
             Self::Foreign(what) => Error::new(
                 ErrorKind::Protocol,
                 format!("{tried}: what arrived is not a frame of this library: {what}"),

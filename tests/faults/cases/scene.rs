@@ -112,6 +112,32 @@ fn follow<R: 'static>(
     }
 }
 
+/// Waits for a call as [`follow`] waits for a worker, and then kills that.
+fn answer<R: 'static>(
+    call: zygote::Call<R>,
+    deadline: Duration,
+    expected: impl Fn(R) + 'static,
+) -> Call {
+    let mut call = call;
+    let mut take = move |limit| match call.join_timeout(limit) {
+        Ok(None) => {
+            call.kill().unwrap();
+            None
+        }
+        Ok(Some(got)) => {
+            expected(got);
+            let again = call.join_timeout(Duration::ZERO).err().unwrap();
+            assert!(again.is_invalid(), "{again:?}");
+            Some(Ok(()))
+        }
+        Err(error) => Some(Err(error)),
+    };
+    match take(deadline) {
+        Some(outcome) => Call::Over(outcome),
+        None => Call::Open(Box::new(move || take(LIMIT))),
+    }
+}
+
 /// A program that notes that it ran.
 fn program(name: &str, deadline: Duration) -> Call {
     let started = Command::new("sh")
@@ -169,6 +195,22 @@ fn calls(round: &str, deadline: Duration) -> Vec<(String, Call)> {
         name("preload"),
         follow(worker, deadline, |sum| assert_eq!(sum, 1000)),
     ));
+
+    // Three calls, given at once.
+    let service = own().and_then(Process::serve);
+    let names = [0, 1, 2].map(|n| name(&format!("call {n}")));
+    let given = names.map(|name| {
+        let call = match &service {
+            Ok(service) => service.call_timeout(task(name.clone()), deadline),
+            Err(error) => Err(error.clone()),
+        };
+        (name, call)
+    });
+    all.extend(given.map(|(name, call)| match call {
+        Ok(call) => (name, answer(call, deadline, check(bytes.clone()))),
+        Err(error) => (name, Call::Over(Err(error))),
+    }));
+    drop(service);
 
     let worker = own().and_then(|process| process.run(nested::task(name("nested"))));
     // What is wrong below the worker is part of its result.

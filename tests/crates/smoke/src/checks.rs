@@ -30,6 +30,7 @@ pub(crate) const ALL: &[Check] = &[
     ("descriptors", descriptors),
     ("a panic", panic),
     ("a panic in each phase", panic_in_each_phase),
+    ("calls on a live worker", calls),
     ("an exit code", exit_code),
     ("an abort", abort),
     ("an abort in a template", abort_in_template),
@@ -154,6 +155,22 @@ fn panic() -> Outcome {
         "no panic after the end".to_owned()
     })?;
     Ok(exit.to_string())
+}
+
+fn calls() -> Outcome {
+    let service = Process::new()?.serve()?;
+    let first = service.call(entries::add::task(1, 2));
+    let fails = service.call(entries::fail::task("why".to_owned()));
+    let last = service.call(entries::add::task(3, 4));
+    same(first.join()?, 3)?;
+    let error = fails.join().err().ok_or("it gave a result")?;
+    must(error.is_panic() && !error.is_unstarted(), || {
+        format!("not a panic: {error:?}")
+    })?;
+    match last.join() {
+        Err(error) if cfg!(panic = "abort") && error.is_unstarted() => Ok(error.to_string()),
+        other => same(other?, 7),
+    }
 }
 
 fn is_by_panic(exit: &Exit) -> Outcome {
