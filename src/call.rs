@@ -329,7 +329,8 @@ impl<R> Future for Call<R> {
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<R>> {
         let none = || {
             Error::invalid(
-                "a service's call is awaited by the feature `tokio` alone: use `Call::join`",
+                "a service's call is awaited with the feature `tokio` alone: `join` waits \
+                 without it",
             )
         };
         let outcome = self.outcome(Deadline::NOW);

@@ -33,7 +33,8 @@ use crate::{
 ///
 /// It adds no thread to your program: the thread that waits reads. Any number of threads
 /// may make calls. Dropping it never waits: the calls that were made are run, and then
-/// the worker ends. When the program ends, however it ends, so does the worker. In a copy
+/// the worker ends. (More answers than its socket holds wait until you take them, or drop
+/// the handles of the calls.) When the program ends, however it ends, so does the worker. In a copy
 /// of the program (`fork`) the handle, and those of its calls, are an error at once.
 ///
 /// As a descriptor it is the worker's pidfd: readable once the worker has ended.

@@ -2,8 +2,12 @@
 
 use std::{
     fs::File,
+    future::Future,
     io::Write,
     os::fd::AsFd,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -189,4 +193,27 @@ fn a_worker_that_is_stopped_costs_time_and_nothing_else() {
     assert!(!call.is_finished() && call.pid().is_none());
     signal(service.id(), libc::SIGCONT);
     assert_eq!(call.join_timeout(LONG).unwrap(), Some(6));
+}
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn outside_of_a_runtime_a_future_names_join_and_the_call_goes_on() {
+    let _limit = watchdog(30);
+    let service = service();
+    let waker = Waker::from(Arc::new(Nobody));
+    let mut call = pin!(service.call(nap::task(50)));
+    let poll = call.as_mut().poll(&mut Context::from_waker(&waker));
+    let Poll::Ready(Err(error)) = poll else {
+        panic!("{poll:?}");
+    };
+    assert!(
+        error.is_invalid() && error.to_string().contains("`join`"),
+        "{error}"
+    );
+    assert_eq!(call.join_timeout(LONG).unwrap(), Some(50));
 }

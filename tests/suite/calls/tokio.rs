@@ -1,13 +1,6 @@
 //! Calls as futures.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker},
-    thread,
-    time::Duration,
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use ::tokio::{
     runtime::{Builder, Runtime},
@@ -119,27 +112,4 @@ fn futures_leave_no_descriptors() {
         drop(service);
         before.check();
     });
-}
-
-struct Nobody;
-
-impl Wake for Nobody {
-    fn wake(self: Arc<Self>) {}
-}
-
-#[test]
-fn outside_of_a_runtime_a_future_names_join_and_the_call_goes_on() {
-    let _limit = watchdog(30);
-    let service = service();
-    let waker = Waker::from(Arc::new(Nobody));
-    let mut call = pin!(service.call(nap::task(50)));
-    let poll = call.as_mut().poll(&mut Context::from_waker(&waker));
-    let Poll::Ready(Err(error)) = poll else {
-        panic!("{poll:?}");
-    };
-    assert!(
-        error.is_invalid() && error.to_string().contains("`join`"),
-        "{error}"
-    );
-    assert_eq!(call.join_timeout(LONG).unwrap(), Some(50));
 }
