@@ -168,7 +168,7 @@ pub use zygote_macros::entry;
 /// [`entry`].
 ///
 /// What a preload leaves on the heap makes each fork of the template slower, since the
-/// page tables are copied: 256 MiB cost some 30 ms. Keep large data in [`Bytes`], which
+/// page tables are copied: 256 MiB cost some 20 ms. Keep large data in [`Bytes`], which
 /// cost a fork nothing at any size, or ask for [`Process::huge_pages`].
 ///
 /// # Examples

@@ -96,9 +96,9 @@ impl<S> Process<S> {
     /// it). When the preload is done, the template moves its memory, piece by piece, to
     /// huge pages (`MADV_COLLAPSE`, Linux 6.1). What the kernel refuses stays as it is,
     /// for example because the machine has no free memory in one piece. The move takes
-    /// some 0.1 s for each GiB, which counts as part of the preload, and needs the
-    /// memory of one more huge page for a moment. A fork that writes to such memory gets
-    /// its own copy in small pages.
+    /// seconds for each GiB (5 to 7 on the machine of `docs/performance.md`), which count as
+    /// part of the preload, and needs the memory of one more huge page for a moment. A
+    /// fork that writes to such memory gets its own copy in small pages.
     ///
     /// It applies to this process and, from then on, to its forks. Without it, too,
     /// [`Bytes`](crate::Bytes) in the preloaded value cost a fork nothing at any size.
