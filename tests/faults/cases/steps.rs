@@ -201,7 +201,7 @@ fn each_process_may_fail_at_each_step() {
     // Nothing goes wrong with a step that nobody reaches.
     let (seen, ground) = Case::new(STEPS[0], "delay:0@1000000", true).run(None);
     assert!(!seen.fired && seen.failed.is_empty(), "{seen:?}");
-    let every = env::var("ZYGOTE_FAULTS_EVERY").map_or(7, |every| every.parse().unwrap());
+    let every = env::var("ZYGOTE_FAULTS_EVERY").map_or(50, |every| every.parse().unwrap());
     let only = env::var("ZYGOTE_FAULTS_ONLY").unwrap_or_default();
     let chosen = cases().into_iter().filter(|case| case.step.contains(&only));
     let cases: Vec<Case> = chosen.step_by(every).collect();

@@ -1,6 +1,6 @@
 // No name that is nearly right leads to one that is hidden.
 
-use zygote::{Child, Command, Preload, Process, Task, Worker};
+use zygote::{Allocator, Call, Child, Command, Preload, Process, Service, Task, Worker};
 
 #[zygote::entry]
 fn double(n: u64) -> u64 {
@@ -40,6 +40,15 @@ fn worker(worker: Worker<u64>, task: Task<u64>, preload: Preload<u64>) {
     task.codec();
     preload.loed();
     preload.outcome();
+}
+
+fn service(service: Service, call: Call<u64>) {
+    service.cal(double::task(1));
+    service.send(double::task(1));
+    call.jion();
+    call.encode();
+    let _ = Service::<()>::new();
+    let _ = Allocator::knew(std::alloc::System);
 }
 
 fn main() {}
