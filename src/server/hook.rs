@@ -51,6 +51,9 @@ impl image::Hook for Hook {
 /// Forks the early template. If that fails, the program goes on without one: the first
 /// spawn says why, or executes a template.
 fn start_early(before: BeforeMain) {
+    // An allocator may start a thread with the first allocation, which must not be the
+    // template's own: that one could never fork.
+    drop(std::hint::black_box(Box::new(0_u8)));
     let single = match check_threads() {
         Ok(single) => single,
         Err(error) => return start::leave_refusal(error),
