@@ -136,12 +136,13 @@ pub(super) fn unknown(what: &str, byte: u8) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{fs::File, io::Read};
 
     use super::*;
 
-    fn there_and_back<T: Hand>(value: T) -> Result<T> {
+    /// Encodes and decodes a value; every truncation must be an error.
+    pub(in crate::codec) fn there_and_back<T: Hand>(value: T) -> Result<T> {
         let mut out = Encoder::default();
         value.encode_by_hand(&mut out)?;
         for end in 0..out.bytes.len() {

@@ -62,19 +62,7 @@ fn collect<T: Pod>(memory: &[u8]) -> Result<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn there_and_back<T: Hand>(value: T) -> Result<T> {
-        let mut out = Encoder::default();
-        value.encode_by_hand(&mut out)?;
-        for end in 0..out.bytes.len() {
-            let mut cut = Decoder::new(out.bytes[..end].to_vec(), Vec::new());
-            assert!(T::decode_by_hand(&mut cut).is_err_and(|error| error.is_invalid()));
-        }
-        let mut input = Decoder::new(out.bytes, out.fds);
-        let value = T::decode_by_hand(&mut input)?;
-        input.finish()?;
-        Ok(value)
-    }
+    use crate::codec::hand::tests::there_and_back;
 
     #[test]
     fn numbers_come_back_bit_by_bit() -> Result<()> {

@@ -35,19 +35,32 @@ const FIXED: SealFlag = SealFlag::F_SEAL_SHRINK
 /// Makes memory with these bytes, one part after the other, that nobody can change or
 /// shrink: `memfd_create(2)` with seals.
 pub(crate) fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut file = unsealed(parts.iter().map(|part| part.len()).sum())?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    seal(&file)?;
+    Ok(file.into())
+}
+
+/// Makes an empty memory file that can be sealed, for so many bytes.
+pub(super) fn unsealed(length: usize) -> io::Result<File> {
     if length as u64 > fd::limit_of(Resource::RLIMIT_FSIZE) {
         // Trying would raise SIGXFSZ, which kills by default.
         return Err(Errno::EFBIG.into());
     }
     fail::check("memfd_create")?;
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(fd::above_standard(memfd_create(c"zygote", flags)?)?);
-    for part in parts {
-        file.write_all(part)?;
+    Ok(fd::above_standard(memfd_create(c"zygote", flags)?)?.into())
+}
+
+/// Gives the seals of a file in memory, and none for any other.
+pub(super) fn seals_of(fd: BorrowedFd<'_>) -> io::Result<SealFlag> {
+    match fcntl(fd, FcntlArg::F_GET_SEALS) {
+        Ok(seals) => Ok(SealFlag::from_bits_truncate(seals)),
+        Err(Errno::EINVAL) => Ok(SealFlag::empty()),
+        Err(error) => Err(error.into()),
     }
-    seal(&file)?;
-    Ok(file.into())
 }
 
 /// Seals the memory. The kernel refuses while something holds on to one of the pages:
@@ -67,13 +80,7 @@ fn seal(file: &File) -> io::Result<()> {
 /// The process that made it wrote every byte, and a length is not believed unless
 /// somebody has spent the memory for it.
 fn sealed_length(fd: BorrowedFd<'_>) -> io::Result<Option<usize>> {
-    let seals = match fcntl(fd, FcntlArg::F_GET_SEALS) {
-        Ok(seals) => SealFlag::from_bits_truncate(seals),
-        // It is not a file in memory.
-        Err(Errno::EINVAL) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if !seals.contains(FIXED) {
+    if !seals_of(fd)?.contains(FIXED) {
         return Ok(None);
     }
     // This comes after the seals were seen: from then on it does not change.

@@ -1,7 +1,6 @@
 //! One page of memory that two processes share, as atomic words.
 
 use std::{
-    fs::File,
     io::{self, Write},
     num::NonZeroUsize,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -10,17 +9,14 @@ use std::{
 };
 
 use nix::{
-    errno::Errno,
     fcntl::{FcntlArg, SealFlag, fcntl},
     sys::{
-        memfd::{MFdFlags, memfd_create},
         mman::{MapFlags, ProtFlags, mmap, munmap},
-        resource::Resource,
         stat::fstat,
     },
 };
 
-use super::{fail, fd};
+use super::memory;
 
 /// How many words there are: 4 KiB.
 pub(crate) const WORDS: usize = 512;
@@ -41,13 +37,7 @@ impl Shared {
     /// Makes a page of zeroes, and gives the memory file by which another process maps
     /// it.
     pub(crate) fn make() -> io::Result<(Self, OwnedFd)> {
-        if LENGTH.get() as u64 > fd::limit_of(Resource::RLIMIT_FSIZE) {
-            // Trying would raise SIGXFSZ, which kills by default.
-            return Err(Errno::EFBIG.into());
-        }
-        fail::check("memfd_create")?;
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let mut file = File::from(fd::above_standard(memfd_create(c"zygote", flags)?)?);
+        let mut file = memory::unsealed(LENGTH.get())?;
         // It is written, so that the kernel has the memory before anybody needs it.
         file.write_all(&[0; LENGTH.get()])?;
         fcntl(&file, FcntlArg::F_ADD_SEALS(FIXED | SealFlag::F_SEAL_SEAL))?;
@@ -57,12 +47,7 @@ impl Shared {
     /// Maps what [`make`](Self::make) has made; `None` if this is something else, or if
     /// somebody could make it shorter.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> io::Result<Option<Self>> {
-        let seals = match fcntl(fd, FcntlArg::F_GET_SEALS) {
-            Ok(seals) => SealFlag::from_bits_truncate(seals),
-            // It is not a file in memory.
-            Err(Errno::EINVAL) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let seals = memory::seals_of(fd)?;
         let is_whole = u64::try_from(fstat(fd)?.st_size) == Ok(LENGTH.get() as u64);
         (seals.contains(FIXED) && is_whole)
             .then(|| map(fd))
@@ -101,7 +86,9 @@ unsafe impl Sync for Shared {}
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::{fs::File, sync::atomic::Ordering};
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
 
     use super::*;
 
