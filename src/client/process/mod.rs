@@ -20,7 +20,8 @@ use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 /// A process that waits to be told what to run.
 ///
 /// It can become a worker ([`run`](Self::run)), or a live worker that answers calls
-/// ([`serve`](Self::serve)), or be a template for others ([`fork`](Self::fork)): a fork has everything that was done to the process so far.
+/// ([`serve`](Self::serve)), or be a template for others ([`fork`](Self::fork)): a fork
+/// has everything that was done to the process so far.
 /// `S` is the type of the preloaded value that it holds, at first `()`.
 ///
 /// It comes to be in one of five ways, with these things of the program:
