@@ -42,6 +42,9 @@ mod command;
 pub mod call;
 mod service;
 
+#[cfg(feature = "pool")]
+pub mod pool;
+
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
@@ -57,6 +60,8 @@ pub mod __fuzz;
 
 #[cfg(feature = "serde")]
 pub use crate::channel::{Receiver, Sender, channel};
+#[cfg(feature = "pool")]
+pub use crate::pool::Pool;
 pub use crate::{
     bytes::Bytes,
     call::Call,

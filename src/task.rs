@@ -202,6 +202,12 @@ impl<R, K> Task<R, K> {
         &self.load
     }
 
+    /// Gives what it is made of, for somebody who runs it later.
+    #[cfg(feature = "pool")]
+    pub(crate) fn shared_load(&self) -> Arc<Load> {
+        Arc::clone(&self.load)
+    }
+
     pub(crate) fn decode(&self) -> fn(&mut Decoder) -> Result<R> {
         self.decode
     }

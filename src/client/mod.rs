@@ -28,6 +28,8 @@ mod worker;
 
 pub(crate) use live::Live;
 pub(crate) use peer::Peer;
+#[cfg(feature = "pool")]
+pub(crate) use process::Starting;
 pub(crate) use process::lend;
 pub use process::{Process, spawn};
 pub(crate) use template::other_group;

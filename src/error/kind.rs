@@ -33,6 +33,10 @@ pub(crate) enum ErrorKind {
     OutOfMemory,
     /// The caller took a call back, or killed it.
     Cancelled,
+    /// A queue had no room.
+    Full,
+    /// A pool was shut down.
+    Closed,
 }
 
 impl ErrorKind {

@@ -1,6 +1,6 @@
 //! The one error type.
 
-mod cancelled;
+mod calls;
 mod cause;
 mod io_error;
 mod kind;
@@ -90,6 +90,11 @@ impl Error {
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, text)
+    }
+
+    #[cfg(feature = "pool")]
+    pub(crate) fn template_gone(text: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TemplateGone, text)
     }
 
     pub(crate) fn timeout(text: impl Into<String>) -> Self {
@@ -315,7 +320,7 @@ mod tests {
     #[test]
     fn every_kind_is_told_by_its_method_and_as_an_io_error() {
         type Is = fn(&Error) -> bool;
-        let is: [Is; 12] = [
+        let is: [Is; 14] = [
             Error::is_panic,
             Error::is_exit,
             Error::is_signal,
@@ -328,6 +333,8 @@ mod tests {
             Error::is_cancelled,
             Error::is_unstarted,
             Error::is_out_of_memory,
+            Error::is_full,
+            Error::is_closed,
         ];
         for (kind, own, as_io) in [
             (ErrorKind::Panic, Some(0), io::ErrorKind::Other),
@@ -340,6 +347,8 @@ mod tests {
             (ErrorKind::Setting, Some(7), io::ErrorKind::Other),
             (ErrorKind::Hook, Some(8), io::ErrorKind::Other),
             (ErrorKind::Cancelled, Some(9), io::ErrorKind::Other),
+            (ErrorKind::Full, Some(12), io::ErrorKind::Other),
+            (ErrorKind::Closed, Some(13), io::ErrorKind::Other),
             (ErrorKind::Preload, None, io::ErrorKind::Other),
             (ErrorKind::Protocol, None, io::ErrorKind::InvalidData),
             (ErrorKind::Os, None, io::ErrorKind::Other),

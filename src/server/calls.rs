@@ -21,7 +21,7 @@ use crate::{
     registry::{Entry, Role},
     sys::{fail, fork, image},
     wire::{
-        frame::{Frame, Kind},
+        frame::{Frame, KEEP, Kind},
         link::{self, Trouble},
         page::{Page, Phase},
     },
@@ -40,8 +40,9 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
         prepare(&mut host, frame.number)?;
         Ok(page)
     });
+    let keeps = frame.number & KEEP != 0;
     let code = match ready {
-        Ok(page) => serve(&mut host, page),
+        Ok(page) => serve(&mut host, page, keeps),
         Err(error) => refuse(&host, &error),
     };
     output::write_out();
@@ -64,11 +65,11 @@ pub(crate) fn is_cancelled() -> bool {
 }
 
 /// Takes calls until there are no more. Gives the exit code.
-fn serve(host: &mut Host, page: &Page) -> i32 {
+fn serve(host: &mut Host, page: &Page, keeps: bool) -> i32 {
     loop {
         match link::receive(host.socket(), true) {
             Ok(frame) if frame.kind == Kind::Call => {
-                if let Err(code) = answer(host, page, frame) {
+                if let Err(code) = answer(host, page, frame, keeps) {
                     return code;
                 }
             }
@@ -90,7 +91,7 @@ fn serve(host: &mut Host, page: &Page) -> i32 {
 
 /// Runs one call and answers it. If the process must not go on, the exit code is the
 /// error.
-fn answer(host: &mut Host, page: &Page, frame: Frame) -> Result<(), i32> {
+fn answer(host: &mut Host, page: &Page, frame: Frame, keeps: bool) -> Result<(), i32> {
     let number = frame.number;
     fail::point("worker: call received");
     // From here on nobody says that it has not begun.
@@ -116,7 +117,7 @@ fn answer(host: &mut Host, page: &Page, frame: Frame) -> Result<(), i32> {
     }
     fail::point("worker: after result");
     // Nobody can say what the value is now.
-    match is_changing && error.is_some_and(|error| error.is_panic()) {
+    match is_changing && !keeps && error.is_some_and(|error| error.is_panic()) {
         true => Err(PANICKED),
         false => Ok(()),
     }

@@ -176,6 +176,12 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
+    /// Tells whether there is a pipe.
+    #[cfg(feature = "pool")]
+    pub(crate) fn are_there(&self) -> bool {
+        self.stdin.is_some() || self.stdout.is_some() || self.stderr.is_some()
+    }
+
     /// Makes the pipes that the settings ask for, and puts the worker's ends into the
     /// settings in their place.
     pub(crate) fn make(settings: &mut Settings) -> Result<Self> {

@@ -12,6 +12,7 @@
 //! - `confine`: `fstat` below a filter
 //! - `environment`: variables, directory, what `/proc` tells of a thread
 //! - `epoch`: whether this process is still the one that made a handle
+//! - `epoll`: waiting for any number of descriptors, and for a bell
 //! - `exec`: becoming another program
 //! - `executable`: which file this program is, in memory and on disk
 //! - `fail`: faults on request, for tests only
@@ -23,6 +24,7 @@
 //! - `leaked`: values that are published and never freed
 //! - `limits`: resources and priorities
 //! - `memory`: sealed memory, copied or mapped
+//! - `memory_use`: how much memory a process has
 //! - `namespace`: namespaces of this process
 //! - `ours`: descriptors of our own in the user's program
 //! - `pages`: memory made a process's own in advance
@@ -64,6 +66,8 @@ pub(crate) mod confine;
 pub(crate) mod counted;
 pub(crate) mod environment;
 pub(crate) mod epoch;
+#[cfg(feature = "pool")]
+pub(crate) mod epoll;
 pub(crate) mod exec;
 pub(crate) mod executable;
 pub(crate) mod fail;
@@ -75,6 +79,8 @@ pub(crate) mod image;
 pub(crate) mod leaked;
 pub(crate) mod limits;
 pub(crate) mod memory;
+#[cfg(feature = "pool")]
+pub(crate) mod memory_use;
 pub(crate) mod namespace;
 pub(crate) mod ours;
 pub(crate) mod pages;

@@ -36,6 +36,12 @@ impl Deadline {
         Self::at(Instant::now().checked_add(duration))
     }
 
+    /// Makes this time a deadline.
+    #[cfg(feature = "pool")]
+    pub(crate) fn until(instant: Instant) -> Self {
+        Self(Point::At(instant))
+    }
+
     fn at(instant: Option<Instant>) -> Self {
         Self(instant.map_or(Point::Never, Point::At))
     }

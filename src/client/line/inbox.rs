@@ -75,6 +75,14 @@ impl Inbox {
     }
 }
 
+/// What went wrong.
+#[cfg(feature = "pool")]
+impl Inbox {
+    pub(in crate::client) fn take_fault(&mut self) -> Option<Error> {
+        self.faults.take()
+    }
+}
+
 /// What arrives.
 impl Inbox {
     /// Keeps what a frame says. `hello` is separate from all else, since it is read

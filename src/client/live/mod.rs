@@ -1,8 +1,10 @@
 //! A live worker seen from the program: what it is given, and what becomes of that.
 //!
 //! `send` gives it calls, in the order of `senders`; `outcome` finds out what became of
-//! one, and this file ends it.
+//! one, `look` does that for who must not wait, and this file ends it.
 
+#[cfg(feature = "pool")]
+mod look;
 mod outcome;
 mod send;
 mod senders;
@@ -62,7 +64,7 @@ impl Live {
     }
 
     /// Gives the socket that answers come on.
-    #[cfg(feature = "tokio")]
+    #[cfg(any(feature = "pool", feature = "tokio"))]
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.peer.line.socket.as_fd()
     }

@@ -10,6 +10,7 @@ use crate::{
         line::{Answer, Inbox, ONLY, Waited},
     },
     error::{Error, ErrorKind, Result},
+    exit::Exit,
     parcel::Decoder,
     sys::poll::Deadline,
     wire::page::Phase,
@@ -98,18 +99,29 @@ impl Live {
         if let Ok(Waited::Got(answer)) = self.answer(number, Deadline::NOW) {
             return decode(answer).map(Some);
         }
+        let error = self.why_ended(exit, "the service");
+        Err(match self.is_unstarted(number) {
+            true => error.unstarted(),
+            false => error,
+        })
+    }
+
+    /// Tells whether no code of the entry has run. Ask when it can begin no more calls.
+    pub(crate) fn is_unstarted(&self, number: u64) -> bool {
+        matches!(self.page.phase(number), Phase::Given | Phase::Withdrawn)
+    }
+
+    /// Makes the error of the calls that it can answer no more.
+    pub(crate) fn why_ended(&self, exit: Exit, who: &str) -> Error {
         // A template whose hook fails ends its child, and says why.
         let why = |inbox: &mut Inbox| inbox.failure(ONLY).cloned();
         let why = self.peer.line.with_inbox(why);
-        let error = why.unwrap_or_else(|| self.peer.without_result(exit, "the service"));
-        Err(match self.page.phase(number) {
-            Phase::Given | Phase::Withdrawn => error.unstarted(),
-            Phase::Begun | Phase::Cancelled => error,
-        })
+        let error = why.unwrap_or_else(|| self.peer.without_result(exit, who));
+        error.with_pid(self.id())
     }
 }
 
-fn decode(answer: Answer) -> Result<Decoder> {
+pub(super) fn decode(answer: Answer) -> Result<Decoder> {
     match answer {
         Answer::Value { body, fds } => Ok(Decoder::new(body, fds)),
         Answer::Failed(failure) => Err(failure),

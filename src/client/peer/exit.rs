@@ -63,6 +63,24 @@ impl Peer {
         }
     }
 
+    /// Tells how it ended, without waiting; `None` if its template has not reported it.
+    /// It has ended, so the template is asked.
+    #[cfg(feature = "pool")]
+    pub(in crate::client) fn look_for_exit(&self) -> Result<Option<Exit>> {
+        let pidfd = self.hello(Deadline::NOW)?.open_pidfd()?;
+        match self.look_for_fate() {
+            Ok(Some(Fate::Ended { status, rusage })) => {
+                Ok(Some(Exit::new(Some(status), Some(rusage))))
+            }
+            Ok(Some(Fate::Unborn { .. })) => Ok(Some(Exit::new(None, None))),
+            Ok(None) => Ok(None),
+            Err(error) if error.is_template_gone() => {
+                Ok(Some(Exit::new(known_status(pidfd), None)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes the error for a process that ended without saying how it fared.
     pub(in crate::client) fn without_result(&self, exit: Exit, who: &str) -> Error {
         // Its template did not report it: the template died, and the process with it.

@@ -206,6 +206,24 @@ impl Peer {
         .unstarted()
     }
 
+    /// Looks for the report of its template, which is asked for it if it is not there.
+    #[cfg(feature = "pool")]
+    pub(super) fn look_for_fate(&self) -> Result<Option<Fate>> {
+        let Some((origin, number)) = self.birth.origin() else {
+            return Err(gone());
+        };
+        let reported = |inbox: &mut Inbox| inbox.children.fate(number);
+        match origin.line.look(reported)? {
+            Waited::Got(fate) => Ok(Some(fate)),
+            Waited::Closed(_) | Waited::Watched => Err(origin.found_dead()),
+            Waited::TimedOut if origin.has_ended() => Err(origin.found_dead()),
+            Waited::TimedOut => {
+                origin.line.tell(Head::new(Kind::Reap, number), &[]);
+                Ok(None)
+            }
+        }
+    }
+
     /// Asks the template that forked this process what became of it; `None` when the
     /// deadline passes first.
     ///

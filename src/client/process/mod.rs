@@ -14,6 +14,8 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 pub(crate) use self::lend::lend;
 pub use self::run::spawn;
+#[cfg(feature = "pool")]
+pub(crate) use self::serve::Starting;
 use super::{peer::Peer, template};
 use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 

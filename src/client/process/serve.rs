@@ -1,6 +1,6 @@
 //! Making a process a live worker.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::{
     Process,
@@ -13,22 +13,45 @@ use crate::{
     wire::page::Page,
 };
 
+/// A process that was told to take calls, and may not exist yet.
+pub(crate) struct Starting {
+    started: Started,
+    page: Page,
+    /// The page, for the process.
+    fd: OwnedFd,
+    keeps: bool,
+}
+
 impl<S> Process<S> {
-    /// Makes it a worker that takes calls, and gives the ends of its pipes.
-    pub(crate) fn live(self) -> Result<(Live, Ends)> {
+    /// Tells it to take calls. With `keeps` it goes on after a panic that had the
+    /// preloaded value by `&mut`.
+    pub(crate) fn begin_to_serve(self, keeps: bool) -> Result<Starting> {
         let deadline = self.settings.until(template::PATIENCE);
         let (page, fd) = Page::make().map_err(|error| {
             Error::os(
-                "making the page of a service failed (memfd_create, mmap)",
+                "making the page of a live worker failed (memfd_create, mmap)",
                 error,
             )
             .unstarted()
         })?;
         let lease = self.lease.without_children("take calls", deadline);
         let lease = lease.map_err(Error::unstarted)?;
-        let told = Told::Serve(fd.as_fd());
+        let told = Told::Serve(fd.as_fd(), keeps);
         let started = Started::tell(lease, self.settings, told, Until::Ready, deadline)?;
-        let (peer, ends, tree) = started.settle(told)?;
-        Ok((Live::new(peer, tree, page), ends))
+        Ok(Starting {
+            started,
+            page,
+            fd,
+            keeps,
+        })
+    }
+}
+
+impl Starting {
+    /// Waits until it is what its settings make of it, and gives the ends of its pipes.
+    pub(crate) fn finish(self) -> Result<(Live, Ends)> {
+        let told = Told::Serve(self.fd.as_fd(), self.keeps);
+        let (peer, ends, tree) = self.started.settle(told)?;
+        Ok((Live::new(peer, tree, self.page), ends))
     }
 }

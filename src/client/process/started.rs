@@ -17,7 +17,7 @@ use crate::{
     sys::{epoch, fail, poll::Deadline},
     task::{Load, Task},
     wire::{
-        frame::{FROM_STOCK, Head, Kind, TELL_READY, job},
+        frame::{FROM_STOCK, Head, KEEP, Kind, TELL_READY, job},
         link::{self, Trouble},
     },
 };
@@ -38,8 +38,9 @@ pub(super) enum Until {
 pub(super) enum Told<'a> {
     /// To run this, with more descriptors.
     Run(&'a Load, &'a [BorrowedFd<'a>]),
-    /// To take calls, which are noted on this page.
-    Serve(BorrowedFd<'a>),
+    /// To take calls, which are noted on this page, and whether it goes on after a panic
+    /// that had the preloaded value by `&mut`.
+    Serve(BorrowedFd<'a>, bool),
 }
 
 impl Told<'_> {
@@ -47,7 +48,7 @@ impl Told<'_> {
     fn name(self, error: Error) -> Error {
         match self {
             Self::Run(load, _) => error.with_entry(load.entry.path()),
-            Self::Serve(_) => error,
+            Self::Serve(..) => error,
         }
     }
 }
@@ -137,7 +138,8 @@ impl Started {
                 let (head, fds) = (Head::new(Kind::Run, number), [more, &lent].concat());
                 send_load(&self.peer, head, load, &fds, self.deadline)
             }
-            Told::Serve(page) => {
+            Told::Serve(page, keeps) => {
+                let number = number | if keeps { KEEP } else { 0 };
                 let (head, fds) = (
                     Head::new(Kind::Serve, number),
                     [&[page], &lent[..]].concat(),

@@ -26,6 +26,10 @@ pub(crate) mod streams {
 /// Put into the number of `Preload`: what it leaves in memory goes into huge pages.
 pub(crate) const HUGE_PAGES: u64 = 1 << 37;
 
+/// Put into the number of `Serve`: after a panic that had the preloaded value by `&mut`,
+/// the worker goes on.
+pub(crate) const KEEP: u64 = 1 << 38;
+
 /// The number of [`Kind::Owner`] when the owner is a new one.
 pub(crate) const NEW_OWNER: u64 = 1;
 

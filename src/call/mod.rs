@@ -1,21 +1,17 @@
 //! Calls: tasks that a live worker runs, and what an entry can ask about its own.
 
+mod asked;
+
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     task::{Context, Poll},
     time::Duration,
 };
 
-#[cfg(feature = "tokio")]
-use crate::client::Watch;
+pub(crate) use self::asked::Asked;
 use crate::{
-    client::Live,
     error::{Error, Result},
     parcel::Decoder,
     server::calls,
@@ -86,32 +82,23 @@ pub fn is_cancelled() -> bool {
 /// ```
 #[must_use = "a call that is dropped before it began is not run; `detach` it"]
 pub struct Call<R> {
-    live: Arc<Live>,
+    asked: Box<dyn Asked>,
     entry: &'static str,
     decode: fn(&mut Decoder) -> Result<R>,
-    /// The error says why it was not given to the worker.
-    number: Result<u64>,
-    is_withdrawn: AtomicBool,
-    is_killed: AtomicBool,
     /// Whether the outcome was given out, or nobody asks for it.
     is_over: bool,
-    #[cfg(feature = "tokio")]
-    watch: Watch,
+    kills_on_drop: bool,
 }
 
 impl<R> Call<R> {
-    /// Makes the handle of a call that was sent, or could not be.
-    pub(crate) fn new<K>(live: Arc<Live>, task: &Task<R, K>, number: Result<u64>) -> Self {
+    /// Makes the handle of a call at the one who has it.
+    pub(crate) fn new<K>(task: &Task<R, K>, asked: impl Asked + 'static) -> Self {
         Self {
-            live,
+            asked: Box::new(asked),
             entry: task.entry(),
             decode: task.decode(),
-            number,
-            is_withdrawn: AtomicBool::new(false),
-            is_killed: AtomicBool::new(false),
             is_over: false,
-            #[cfg(feature = "tokio")]
-            watch: Watch::default(),
+            kills_on_drop: false,
         }
     }
 
@@ -143,18 +130,13 @@ impl<R> Call<R> {
     /// Tells whether the outcome is known. Then [`join`](Self::join) does not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        let is_known = |number: &u64| self.live.is_finished(*number);
-        self.is_over
-            || self.is_withdrawn.load(Relaxed)
-            || self.number.as_ref().map_or(true, is_known)
+        self.is_over || self.asked.is_finished()
     }
 
     /// Gives the id of the process that runs it, or `None` if it has not begun.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        let number = *self.number.as_ref().ok()?;
-        let has_begun = !self.is_withdrawn.load(Relaxed) && self.live.has_begun(number);
-        has_begun.then(|| self.live.id())
+        self.asked.pid()
     }
 
     /// Takes the call back. One that has not begun never begins, and its outcome is an
@@ -182,13 +164,9 @@ impl<R> Call<R> {
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn cancel(&self) -> bool {
-        let Ok(number) = self.number else {
-            return true;
-        };
-        let is_withdrawn = !self.is_over && self.live.withdraw(number);
-        match is_withdrawn {
-            true => self.is_withdrawn.store(true, Relaxed),
-            false => self.live.cancel(number),
+        let is_withdrawn = !self.is_over && self.asked.withdraw();
+        if !is_withdrawn {
+            self.asked.cancel();
         }
         is_withdrawn
     }
@@ -221,10 +199,38 @@ impl<R> Call<R> {
     /// ```
     pub fn kill(&self) -> Result<()> {
         if self.is_finished() || self.cancel() {
-            return self.live.check();
+            return self.asked.check();
         }
-        self.is_killed.store(true, Relaxed);
-        self.live.kill()
+        self.asked.kill()
+    }
+
+    /// Says whether dropping the handle [kills](Self::kill) the call even if it has
+    /// begun. By default it goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zygote::Process;
+    ///
+    /// #[zygote::entry]
+    /// fn hang() {
+    ///     std::thread::sleep(Duration::from_secs(3600));
+    /// }
+    ///
+    /// let service = Process::new()?.serve()?;
+    /// let call = service.call(hang::task()).kill_on_drop(true);
+    /// while call.pid().is_none() {
+    ///     std::thread::yield_now();
+    /// }
+    /// drop(call);
+    /// let exit = service.stop(Duration::from_secs(60))?;
+    /// assert_eq!(exit.signal(), Some(9));
+    /// # Ok::<(), zygote::Error>(())
+    /// ```
+    pub fn kill_on_drop(mut self, kills: bool) -> Self {
+        self.kills_on_drop = kills;
+        self
     }
 
     /// Lets the call run without a handle. Its outcome is lost.
@@ -252,39 +258,36 @@ impl<R> Call<R> {
     }
 
     fn outcome(&mut self, deadline: Deadline) -> Result<Option<R>> {
-        if self.is_over {
-            return Err(Error::invalid("the call's outcome was given out already"));
-        }
-        let result = self
-            .try_outcome(deadline)
-            .map_err(|error| error.with_entry(self.entry).with_pid(self.live.id()));
-        if !matches!(result, Ok(None)) {
-            self.end();
-        }
-        result
+        self.check_open()?;
+        let reply = self.asked.outcome(deadline);
+        reply.transpose().map(|reply| self.take(reply)).transpose()
     }
 
-    fn try_outcome(&self, deadline: Deadline) -> Result<Option<R>> {
-        let number = self.number.clone()?;
-        self.live.check()?;
-        if self.is_withdrawn.load(Relaxed) {
-            return Err(Error::withdrawn());
+    fn check_open(&self) -> Result<()> {
+        match self.is_over {
+            true => Err(Error::invalid("the call's outcome was given out already")),
+            false => Ok(()),
         }
-        match self.live.outcome(number, deadline) {
-            Ok(reply) => reply.map(|mut reply| (self.decode)(&mut reply)).transpose(),
-            Err(error) if self.is_killed.load(Relaxed) && error.exit().is_some() => {
-                Err(error.killed())
+    }
+
+    /// Decodes the outcome, of which there is one.
+    fn take(&mut self, reply: Result<Decoder>) -> Result<R> {
+        let pid = self.pid();
+        self.end();
+        let result = reply.and_then(|mut reply| (self.decode)(&mut reply));
+        result.map_err(|error| {
+            let error = error.with_entry(self.entry);
+            match error.pid().or(pid) {
+                Some(pid) => error.with_pid(pid),
+                None => error,
             }
-            Err(error) => Err(error),
-        }
+        })
     }
 
     /// Notes that nobody asks for the outcome any more.
     fn end(&mut self) {
         self.is_over = true;
-        if let Ok(number) = self.number {
-            self.live.forget(number);
-        }
+        self.asked.forget();
     }
 }
 
@@ -293,8 +296,11 @@ impl<R> Drop for Call<R> {
         if self.is_over {
             return;
         }
-        if let Ok(number) = self.number {
-            self.live.withdraw(number);
+        if self.kills_on_drop {
+            // Nobody is left who could be told.
+            let _ = self.kill();
+        } else {
+            self.asked.withdraw();
         }
         self.end();
     }
@@ -303,38 +309,12 @@ impl<R> Drop for Call<R> {
 impl<R> Future for Call<R> {
     type Output = Result<R>;
 
-    #[cfg(feature = "tokio")]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
-        // All that wakes it is registered before the first look, so that nothing is
-        // missed.
-        loop {
-            let this = &mut *self;
-            if let Ok(number) = this.number {
-                this.live.wake(number, context.waker());
-            }
-            let live = &this.live;
-            let readiness = this.watch.poll([live.socket(), live.pidfd()], context);
-            match (this.outcome(Deadline::NOW), readiness) {
-                (Ok(Some(result)), _) => return Poll::Ready(Ok(result)),
-                (Err(error), _) | (Ok(None), Poll::Ready(Err(error))) => {
-                    return Poll::Ready(Err(error));
-                }
-                (Ok(None), Poll::Ready(Ok(()))) => {}
-                (Ok(None), Poll::Pending) => return Poll::Pending,
-            }
-        }
-    }
-
-    #[cfg(not(feature = "tokio"))]
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<R>> {
-        let none = || {
-            Error::invalid(
-                "a service's call is awaited with the feature `tokio` alone: `join` waits \
-                 without it",
-            )
-        };
-        let outcome = self.outcome(Deadline::NOW);
-        Poll::Ready(outcome.and_then(|result| result.ok_or_else(none)))
+        self.check_open()?;
+        let entry = self.entry;
+        let reply = self.asked.poll(context);
+        let reply = reply.map_err(|error| error.with_entry(entry))?;
+        reply.map(|reply| self.take(reply))
     }
 }
 

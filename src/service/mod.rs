@@ -1,5 +1,7 @@
 //! Services: live workers that answer calls.
 
+mod asked;
+
 use std::{
     fmt,
     marker::PhantomData,
@@ -9,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use self::asked::Given;
 use crate::{
     call::Call,
     client::{Live, Process},
@@ -103,7 +106,7 @@ impl<S> Process<S> {
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn serve(self) -> Result<Service<S>> {
-        let (live, ends) = self.live()?;
+        let (live, ends) = self.begin_to_serve(false)?.finish()?;
         Ok(Service {
             live: Arc::new(live),
             ends,
@@ -122,7 +125,7 @@ impl<S> Service<S> {
     /// need not wait.
     pub fn call<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Call<R> {
         let number = self.live.send(task.load(), Deadline::NEVER);
-        Call::new(Arc::clone(&self.live), &task, number)
+        Call::new(&task, Given::new(Arc::clone(&self.live), number))
     }
 
     /// Does what [`call`](Self::call) does, but waits for room only this long.
@@ -162,7 +165,10 @@ impl<S> Service<S> {
         timeout: Duration,
     ) -> Result<Call<R>> {
         let number = self.live.send(task.load(), Deadline::after(timeout))?;
-        Ok(Call::new(Arc::clone(&self.live), &task, Ok(number)))
+        Ok(Call::new(
+            &task,
+            Given::new(Arc::clone(&self.live), Ok(number)),
+        ))
     }
 
     /// Gives the worker's process id.

@@ -1,0 +1,325 @@
+//! What a pool does next: it is told what happened and at what time, and says what is to
+//! be done. Pure: `C` is what the caller has of a call, `W` the handle on a worker.
+//!
+//! `queues` has the calls that wait, `roster` the workers and what each was given, and
+//! `staff` says when a worker starts or ends.
+
+mod acts;
+mod order;
+mod queues;
+mod roster;
+mod rules;
+mod staff;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::time::Instant;
+
+pub(super) use self::{
+    acts::{Act, Why},
+    order::{Limits, Order},
+    rules::Rules,
+    workers::Started,
+};
+use self::{
+    queues::Queues,
+    roster::{Given, Mood, Roster},
+    rules::{FULL, TRIES},
+    staff::Starts,
+};
+use crate::error::Error;
+
+/// The state of a pool.
+#[derive(Debug)]
+pub(super) struct Desk<C, W> {
+    rules: Rules,
+    queues: Queues<C>,
+    roster: Roster<C, W>,
+    starts: Starts,
+    /// Which process new workers are forks of.
+    generation: u64,
+    last_order: u64,
+    last_worker: u64,
+    is_closed: bool,
+}
+
+/// How a call fared with a worker that has answered it.
+#[derive(Debug)]
+pub(super) struct Answered<C> {
+    /// `None` when its caller has an outcome already.
+    pub(super) order: Option<Order<C>>,
+    /// When it began.
+    pub(super) since: Instant,
+}
+
+/// A call that is over without an answer.
+#[derive(Debug)]
+pub(super) struct Lost<C> {
+    pub(super) order: Order<C>,
+    pub(super) is_unstarted: bool,
+}
+
+impl<C, W: Clone> Desk<C, W> {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            queues: Queues::new(rules.most),
+            rules,
+            roster: Roster::default(),
+            starts: Starts::default(),
+            generation: 0,
+            last_order: 0,
+            last_worker: 0,
+            is_closed: false,
+        }
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Takes no more calls, and ends when those that there are have ended.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Tells whether nothing is left to be done.
+    pub(super) fn is_over(&self) -> bool {
+        let is_empty = self.roster.workers.is_empty() && self.roster.starting.is_empty();
+        self.is_closed && is_empty && self.queues.len() == 0
+    }
+}
+
+/// Calls come, and are taken back.
+impl<C, W: Clone> Desk<C, W> {
+    /// Gives the number of the queue with this name.
+    pub(super) fn queue(&mut self, name: &str) -> usize {
+        self.queues.find(name)
+    }
+
+    pub(super) fn set_concurrency(&mut self, queue: usize, most: usize) {
+        self.queues.set_concurrency(queue, most);
+    }
+
+    /// Tells how many calls wait in a queue.
+    pub(super) fn waiting(&self, queue: usize) -> usize {
+        self.queues.waiting(queue)
+    }
+
+    /// Takes in a call, and gives its id.
+    pub(super) fn call(&mut self, call: C, limits: Limits, queue: usize, now: Instant) -> u64 {
+        self.last_order += 1;
+        let order = Order::new(self.last_order, call, limits, queue, now);
+        self.queues.put(order);
+        self.last_order
+    }
+
+    /// Takes a call back that waits.
+    pub(super) fn take_back(&mut self, id: u64) -> Option<Order<C>> {
+        self.queues.remove(id)
+    }
+
+    /// Takes all calls back that wait.
+    pub(super) fn take_all_back(&mut self) -> Vec<Order<C>> {
+        self.queues.drain()
+    }
+
+    /// Finds the worker that has a call, and the call's number there.
+    pub(super) fn find(&self, id: u64) -> Option<(u64, W, u64)> {
+        let (worker, number) = self.roster.find(id)?;
+        let handle = self.roster.workers.get(&worker)?.handle.clone();
+        Some((worker, handle, number))
+    }
+
+    /// Notes that the caller of a call which a worker has needs nothing more from it,
+    /// and gives the call back.
+    pub(super) fn settle(&mut self, worker: u64, number: u64) -> Option<Order<C>> {
+        let worker = self.roster.workers.get_mut(&worker)?;
+        let mut given = worker.given.iter_mut();
+        given.find(|given| given.number == number)?.order.take()
+    }
+
+    /// Does this for all calls that workers have. `withdraw` tells of each whether it
+    /// could be kept from beginning.
+    pub(super) fn settle_all(&mut self, withdraw: impl Fn(&W, u64) -> bool) -> Vec<Lost<C>> {
+        let mut all = Vec::new();
+        for worker in self.roster.workers.values_mut() {
+            for given in &mut worker.given {
+                let Some(order) = given.order.take() else {
+                    continue;
+                };
+                let is_unstarted = withdraw(&worker.handle, given.number);
+                all.push(Lost {
+                    order,
+                    is_unstarted,
+                });
+            }
+        }
+        all
+    }
+
+    /// Gives the handles on all workers.
+    pub(super) fn handles(&self) -> Vec<W> {
+        let workers = self.roster.workers.values();
+        workers.map(|worker| worker.handle.clone()).collect()
+    }
+
+    /// Tells how many workers take calls, and why the last start has failed.
+    pub(super) fn ready(&self) -> (usize, Option<&Error>) {
+        let workers = self.roster.workers.values();
+        let ready = workers.filter(|worker| worker.takes()).count();
+        (ready, self.starts.why())
+    }
+
+    /// Counts workers, those of them that have no call, and the calls that wait and that
+    /// workers have.
+    pub(super) fn count(&self) -> [usize; 4] {
+        let workers = self.roster.workers.values();
+        let idle = workers.clone().filter(|worker| worker.is_idle()).count();
+        let given = workers.map(|worker| worker.given.len()).sum();
+        [self.roster.workers.len(), idle, self.queues.len(), given]
+    }
+
+    /// Gives the place of a worker, which may not have started.
+    pub(super) fn place(&self, worker: u64) -> Option<usize> {
+        let place = self.roster.workers.get(&worker).map(|worker| worker.place);
+        place.or_else(|| self.roster.starting.get(&worker).copied())
+    }
+
+    /// Tells whether somebody waits for this call, which the worker has.
+    pub(super) fn has(&self, worker: u64, number: u64) -> bool {
+        let given = self.roster.workers.get(&worker).map(|worker| &worker.given);
+        let mut given = given.into_iter().flatten();
+        given.any(|given| given.number == number && given.order.is_some())
+    }
+
+    /// Tells whether this call is the first of its worker, so that it runs.
+    pub(super) fn is_first(&self, worker: u64, number: u64) -> bool {
+        self.first(worker).is_some_and(|(_, first)| first == number)
+    }
+}
+
+/// What becomes of calls.
+impl<C, W: Clone> Desk<C, W> {
+    /// Notes that a worker was given a call, which has this number there.
+    pub(super) fn given(&mut self, worker: u64, order: Order<C>, number: u64, now: Instant) {
+        let Some(worker) = self.roster.workers.get_mut(&worker) else {
+            self.not_given(worker, order, now);
+            return;
+        };
+        worker.left -= 1;
+        worker.given.push_back(Given {
+            queue: order.queue,
+            order: Some(order),
+            number,
+            since: None,
+            is_told: false,
+            is_overdue: false,
+        });
+        worker.begin_first(now);
+    }
+
+    /// Notes that a worker had no room for a call, which waits again.
+    pub(super) fn not_given(&mut self, worker: u64, order: Order<C>, now: Instant) {
+        if let Some(worker) = self.roster.workers.get_mut(&worker) {
+            worker.full_until = Some(now + FULL);
+        }
+        self.queues.back(order.queue);
+        self.queues.put(order);
+    }
+
+    /// Notes that a call was refused by whoever was to send it, and is over.
+    pub(super) fn refused(&mut self, queue: usize) {
+        self.queues.back(queue);
+    }
+
+    /// Gives the call whose answer a worker sends next.
+    pub(super) fn first(&self, worker: u64) -> Option<(W, u64)> {
+        let worker = self.roster.workers.get(&worker)?;
+        Some((worker.handle.clone(), worker.given.front()?.number))
+    }
+
+    /// Notes that a worker has answered its first call.
+    pub(super) fn answered(&mut self, worker: u64, now: Instant) -> Option<Answered<C>> {
+        let worker = self.roster.workers.get_mut(&worker)?;
+        let given = worker.given.pop_front()?;
+        self.queues.back(given.queue);
+        worker.calls += 1;
+        worker.full_until = None;
+        worker.begin_first(now);
+        Some(Answered {
+            order: given.order,
+            since: given.since.unwrap_or(now),
+        })
+    }
+
+    /// Notes that a worker is dying: it takes nothing more.
+    pub(super) fn dying(&mut self, worker: u64) {
+        if let Some(worker) = self.roster.workers.get_mut(&worker) {
+            worker.mood = Mood::Dead;
+        }
+    }
+
+    /// Notes that a worker begins no more calls: it ends after the one that it runs. What
+    /// it can be kept from beginning waits again.
+    pub(super) fn silent(&mut self, worker: u64, withdraw: impl Fn(u64) -> bool) {
+        let Some(worker) = self.roster.workers.get_mut(&worker) else {
+            return;
+        };
+        if worker.mood == Mood::Takes {
+            worker.mood = Mood::Leaves;
+        }
+        for mut given in std::mem::take(&mut worker.given) {
+            match given.order.take_if(|_| withdraw(given.number)) {
+                Some(order) => {
+                    self.queues.back(given.queue);
+                    self.queues.put(order);
+                }
+                None => worker.given.push_back(given),
+            }
+        }
+    }
+
+    /// Notes that a worker has ended. What it had not begun waits again, and so does what
+    /// may be run again. The others are lost.
+    pub(super) fn ended(
+        &mut self,
+        worker: u64,
+        is_unstarted: impl Fn(u64) -> bool,
+    ) -> Vec<Lost<C>> {
+        let Some(worker) = self.roster.workers.remove(&worker) else {
+            return Vec::new();
+        };
+        let mut lost = Vec::new();
+        for given in worker.given {
+            self.queues.back(given.queue);
+            let Some(mut order) = given.order else {
+                continue;
+            };
+            let is_unstarted = is_unstarted(given.number);
+            let goes_on = match is_unstarted {
+                true => {
+                    order.losses += 1;
+                    order.losses < TRIES
+                }
+                false => {
+                    let left = order.limits.retries.checked_sub(1);
+                    order.limits.retries = left.unwrap_or(0);
+                    left.is_some()
+                }
+            };
+            match goes_on {
+                true => self.queues.put(order),
+                false => lost.push(Lost {
+                    order,
+                    is_unstarted,
+                }),
+            }
+        }
+        lost
+    }
+}

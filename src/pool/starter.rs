@@ -1,0 +1,345 @@
+//! The second thread of a pool, which exists only while it has something to do: it
+//! starts workers, and runs the user's closures. Whatever may wait is done there, so
+//! that the pool's timers never wait.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{info::Info, template::Forks};
+use crate::{
+    client::{Live, Starting},
+    error::{Error, ErrorKind, Result},
+    exit::Exit,
+    sys::{memory_use, pidfd},
+};
+
+/// How long the thread stays when it has nothing to do.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Something that is done on the second thread.
+#[derive(Debug)]
+pub(super) enum Job {
+    Start {
+        worker: u64,
+        place: usize,
+    },
+    Stop {
+        info: Info,
+        exit: Exit,
+    },
+    Measure {
+        worker: u64,
+        live: Arc<Live>,
+    },
+    /// From now on workers are forks of this one.
+    Renew {
+        generation: u64,
+        template: Box<dyn Forks>,
+    },
+}
+
+/// What has come of a job.
+pub(super) enum Report {
+    Started {
+        worker: u64,
+        live: Live,
+        generation: u64,
+        memory: Option<u64>,
+    },
+    NotStarted {
+        worker: u64,
+        error: Error,
+        is_final: bool,
+    },
+    Measured {
+        worker: u64,
+        memory: Option<u64>,
+    },
+}
+
+type OnStart = Box<dyn Fn(&Info) + Send + Sync>;
+type OnStop = Box<dyn Fn(&Info, &Exit) + Send + Sync>;
+
+/// What is done when workers start and when they have ended.
+#[derive(Default)]
+pub(super) struct Hooks {
+    pub(super) on_start: Option<OnStart>,
+    pub(super) on_stop: Option<OnStop>,
+}
+
+/// The jobs of the second thread.
+pub(super) struct Starter {
+    jobs: Mutex<Jobs>,
+    more: Condvar,
+    /// Locked by the thread while it works.
+    template: Mutex<Current>,
+    hooks: Hooks,
+    keeps: bool,
+    measures: bool,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    reports: Vec<Report>,
+    is_running: bool,
+    is_closed: bool,
+}
+
+/// The process that is forked now; `None` when the pool has ended.
+struct Current {
+    generation: u64,
+    template: Option<Box<dyn Forks>>,
+}
+
+impl Starter {
+    /// With `keeps` workers go on after a panic; with `measures` their memory is
+    /// measured.
+    pub(super) fn new(template: Box<dyn Forks>, hooks: Hooks, keeps: bool, measures: bool) -> Self {
+        Self {
+            jobs: Mutex::default(),
+            more: Condvar::new(),
+            template: Mutex::new(Current {
+                generation: 0,
+                template: Some(template),
+            }),
+            hooks,
+            keeps,
+            measures,
+        }
+    }
+
+    /// Adds a job. Tells whether a thread has to be started that [works](Self::work).
+    pub(super) fn add(&self, job: Job) -> bool {
+        let mut jobs = self.lock();
+        if jobs.is_closed {
+            return false;
+        }
+        if matches!(job, Job::Stop { .. }) && self.hooks.on_stop.is_none() {
+            return false;
+        }
+        jobs.waiting.push_back(job);
+        self.more.notify_one();
+        !std::mem::replace(&mut jobs.is_running, true)
+    }
+
+    /// Notes that no thread could be started: what was to be done is not done.
+    pub(super) fn no_thread(&self, error: &Error) {
+        self.lock().is_running = false;
+        self.cancel(error);
+    }
+
+    /// Forgets the workers that are still to be started.
+    pub(super) fn forget_starts(&self) {
+        self.cancel(&Error::closed());
+    }
+
+    fn cancel(&self, error: &Error) {
+        let mut jobs = self.lock();
+        for job in std::mem::take(&mut jobs.waiting) {
+            match job {
+                Job::Start { worker, .. } => jobs.reports.push(Report::NotStarted {
+                    worker,
+                    error: error.clone(),
+                    is_final: false,
+                }),
+                other => jobs.waiting.push_back(other),
+            }
+        }
+    }
+
+    /// Gives what has come of jobs since the last time.
+    pub(super) fn reports(&self) -> Vec<Report> {
+        std::mem::take(&mut self.lock().reports)
+    }
+
+    pub(super) fn has_reports(&self) -> bool {
+        !self.lock().reports.is_empty()
+    }
+
+    /// Does nothing more, except for what waits.
+    pub(super) fn close(&self) {
+        let mut jobs = self.lock();
+        jobs.is_closed = true;
+        self.more.notify_one();
+        if !jobs.is_running {
+            drop(jobs);
+            self.current().template = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        // Nothing panics while it holds this.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.template.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A worker that was told to start, and the generation of its process.
+struct Begun {
+    worker: u64,
+    place: usize,
+    starting: Result<(Starting, u64)>,
+}
+
+/// The thread.
+impl Starter {
+    /// Does the jobs that there are, and tells of each.
+    pub(super) fn work(&self, tell: impl Fn()) {
+        while let Some(jobs) = self.take() {
+            let starts = jobs.into_iter().filter_map(|job| self.begin(job));
+            // All begin before the first is waited for.
+            for begun in starts.collect::<Vec<_>>() {
+                let report = self.finish(begun);
+                self.lock().reports.push(report);
+                tell();
+            }
+            tell();
+        }
+    }
+
+    /// Waits for jobs; `None` when the thread is not needed any more.
+    fn take(&self) -> Option<Vec<Job>> {
+        let mut jobs = self.lock();
+        if jobs.waiting.is_empty() && !jobs.is_closed {
+            let woken = self.more.wait_timeout(jobs, LINGER);
+            jobs = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if !jobs.waiting.is_empty() {
+            return Some(jobs.waiting.drain(..).collect());
+        }
+        jobs.is_running = false;
+        if jobs.is_closed {
+            drop(jobs);
+            self.current().template = None;
+        }
+        None
+    }
+
+    /// Does a job; begins one that takes longer.
+    fn begin(&self, job: Job) -> Option<Begun> {
+        match job {
+            Job::Start { worker, place } => Some(Begun {
+                worker,
+                place,
+                starting: self.fork(),
+            }),
+            Job::Stop { info, exit } => {
+                if let Some(on_stop) = &self.hooks.on_stop {
+                    // The panic was told by the program's hook for panics.
+                    let _ = catch_unwind(AssertUnwindSafe(|| on_stop(&info, &exit)));
+                }
+                None
+            }
+            Job::Measure { worker, live } => {
+                let memory = private(&live);
+                self.lock()
+                    .reports
+                    .push(Report::Measured { worker, memory });
+                None
+            }
+            Job::Renew {
+                generation,
+                template,
+            } => {
+                let mut current = self.current();
+                current.generation = generation;
+                current.template = Some(template);
+                None
+            }
+        }
+    }
+
+    fn fork(&self) -> Result<(Starting, u64)> {
+        let mut current = self.current();
+        let generation = current.generation;
+        let template = current.template.as_mut().ok_or_else(Error::closed)?;
+        let fork = |template: &mut Box<dyn Forks>| caught(|| template.fork(self.keeps));
+        let starting = match fork(template) {
+            Err(error) if error.is_template_gone() && template.gone() => fork(template),
+            starting => starting,
+        };
+        Ok((starting?, generation))
+    }
+
+    fn finish(&self, begun: Begun) -> Report {
+        let Begun {
+            worker,
+            place,
+            starting,
+        } = begun;
+        let started = starting.and_then(|(starting, generation)| {
+            let (live, ends) = starting.finish()?;
+            if ends.are_there() {
+                return Err(Error::invalid(
+                    "the workers of a pool have no pipes of their own: leave `Stdio::piped` out, \
+                     or give them a file",
+                ));
+            }
+            let info = Info::new(live.id(), place);
+            if let Some(on_start) = &self.hooks.on_start {
+                caught(|| {
+                    on_start(&info);
+                    Ok(())
+                })?;
+            }
+            Ok((live, generation))
+        });
+        match started {
+            Ok((live, generation)) => Report::Started {
+                worker,
+                memory: self.measures.then(|| private(&live)).flatten(),
+                live,
+                generation,
+            },
+            Err(error) => {
+                let is_gone = error.is_template_gone();
+                let mut current = self.current();
+                let may_be_there = |template: &mut Box<dyn Forks>| !is_gone || template.gone();
+                let goes_on = current.template.as_mut().is_none_or(may_be_there);
+                Report::NotStarted {
+                    worker,
+                    error: error.unstarted(),
+                    is_final: !goes_on,
+                }
+            }
+        }
+    }
+}
+
+/// Runs code of the user, whose panic is an error.
+fn caught<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let said = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned());
+        Err(Error::new(
+            ErrorKind::Panic,
+            format!(
+                "a closure of the pool panicked: {}",
+                said.as_deref().unwrap_or("it did not say why")
+            ),
+        ))
+    })
+}
+
+/// Gives the memory of a worker that no other process has; `None` if that cannot be
+/// told.
+fn private(live: &Live) -> Option<u64> {
+    memory_use::private(pidfd::id(live.pidfd())?)
+}
+
+impl fmt::Debug for Starter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Starter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! Workers end.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{State, Thread};
+use crate::{
+    client::Live,
+    error::Error,
+    exit::Exit,
+    pool::{info::Info, starter::Job},
+};
+
+impl Thread {
+    /// Gives the time of the next look for a report.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let endings = self.workers.values().filter_map(|heard| heard.ending);
+        endings.map(|ending| ending.next).min()
+    }
+
+    /// Looks for the reports that are due.
+    pub(super) fn look_for_ends(&mut self, state: &mut State, now: Instant) {
+        let due = self.workers.iter_mut().filter_map(|(worker, heard)| {
+            let ending = heard.ending.as_mut().filter(|ending| ending.next <= now)?;
+            let exit = match heard.live.look_for_exit() {
+                Ok(exit) => exit,
+                Err(_) => Some(Exit::new(None, None)),
+            };
+            let is_late = ending.is_late(now);
+            let exit = exit.or_else(|| is_late.then(|| Exit::new(None, None)));
+            if exit.is_none() {
+                ending.wait(now);
+            }
+            Some((*worker, exit?))
+        });
+        for (worker, exit) in due.collect::<Vec<_>>() {
+            self.end(state, worker, exit, now);
+        }
+    }
+
+    fn end(&mut self, state: &mut State, worker: u64, exit: Exit, now: Instant) {
+        let Some(heard) = self.workers.remove(&worker) else {
+            return;
+        };
+        let live = heard.live;
+        // What it has said before it ended counts.
+        self.take_in(state, worker, &live, now);
+        state.counts.ended += 1;
+        for lost in state.desk.ended(worker, |number| live.is_unstarted(number)) {
+            state.counts.lost += 1;
+            let error = why(&live, exit, lost.is_unstarted);
+            self.settle(lost.order, live.id(), Err(error));
+        }
+        let info = Info::new(live.id(), heard.place);
+        self.add(Job::Stop { info, exit });
+        self.shared.tell_changed();
+    }
+}
+
+fn why(live: &Arc<Live>, exit: Exit, is_unstarted: bool) -> Error {
+    let error = live.why_ended(exit, "the worker");
+    match is_unstarted {
+        true => error.unstarted(),
+        false => error,
+    }
+}

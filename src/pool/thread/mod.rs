@@ -1,0 +1,368 @@
+//! The thread of a pool: it hears the workers, asks the desk what is to be done, and
+//! does it. Nothing here waits but `run`.
+
+mod ending;
+mod ends;
+
+use std::{collections::BTreeMap, os::fd::AsFd, sync::Arc, thread, time::Instant};
+
+use self::ending::Ending;
+use super::{
+    desk::{Act, Order, Started, Why},
+    shared::{Shared, State, Ticket},
+    starter::{Job, Report},
+};
+use crate::{
+    client::Live,
+    error::{Error, Result},
+    parcel::Decoder,
+    registry::Role,
+    sys::{poll::Deadline, signal},
+};
+
+/// Where the thread of a pool keeps the workers that it listens to.
+struct Thread {
+    shared: Arc<Shared>,
+    workers: BTreeMap<u64, Heard>,
+    /// Outcomes that are told when the lock is free.
+    settled: Vec<(Ticket, u32, Result<Decoder>)>,
+}
+
+/// A worker that the thread listens to.
+struct Heard {
+    live: Arc<Live>,
+    place: usize,
+    /// Whether it has closed its socket.
+    is_silent: bool,
+    /// Its end, of which the template has still to tell.
+    ending: Option<Ending>,
+}
+
+/// Which descriptor of a worker a token of epoll stands for.
+const SOCKET: u64 = 0;
+const PIDFD: u64 = 1;
+
+/// Starts the thread.
+pub(super) fn start(shared: &Arc<Shared>) -> Result<()> {
+    let shared = Arc::clone(shared);
+    spawn("zygote-pool", move || run(shared))
+}
+
+/// Starts a thread that no signal reaches.
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let mask = signal::Mask::block();
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    mask.restore();
+    let failed = |error| Error::os(format!("starting the thread {name} failed"), error);
+    thread.map(drop).map_err(failed)
+}
+
+fn run(shared: Arc<Shared>) {
+    let mut thread = Thread {
+        shared: Arc::clone(&shared),
+        workers: BTreeMap::new(),
+        settled: Vec::new(),
+    };
+    let (mut ready, mut end) = (Vec::new(), None);
+    while end.is_none() {
+        let wake = thread.act(&ready);
+        thread.tell();
+        end = match wake {
+            None => Some(Ok(())),
+            Some(wake) => shared.epoll.wait(wake, &mut ready).err().map(|error| {
+                let text = "epoll_wait for a pool failed: the program has closed its descriptor";
+                Err(Error::os(text, error))
+            }),
+        };
+    }
+    shared.starter.close();
+    if end.as_ref().is_some_and(Result::is_err) {
+        shared.kill_all();
+    }
+    let mut state = shared.lock();
+    state.rooms.close();
+    state.end = end;
+    drop(state);
+    shared.tell_changed();
+}
+
+impl Thread {
+    /// Does what is to be done, and gives the time of the next look; `None` at the end.
+    fn act(&mut self, ready: &[u64]) -> Option<Deadline> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        state.is_awake = true;
+        let now = Instant::now();
+        for token in ready {
+            self.hear(&mut state, token / 2, token % 2, now);
+        }
+        self.look_for_ends(&mut state, now);
+        if let Some(renewed) = state.renewed.take() {
+            self.add(renewed);
+        }
+        loop {
+            self.take_reports(&mut state, now);
+            while let Some(act) = state.desk.next(now) {
+                self.perform(&mut state, act, now);
+            }
+            // A thread that could not be started is reported at once.
+            if !shared.starter.has_reports() {
+                break;
+            }
+        }
+        for queue in state.rooms.wanted() {
+            let waiting = state.desk.waiting(queue);
+            state.rooms.admit(queue, waiting);
+        }
+        if state.desk.is_over() {
+            return None;
+        }
+        state.is_awake = false;
+        let wake = state.desk.wake(now).into_iter().chain(self.next_look());
+        Some(wake.min().map_or(Deadline::NEVER, Deadline::until))
+    }
+
+    /// Tells the callers. No lock is held, since that may run code of the user: wakers.
+    fn tell(&mut self) {
+        for (ticket, pid, outcome) in self.settled.drain(..) {
+            ticket.settle(pid, outcome);
+        }
+    }
+
+    fn settle(&mut self, order: Order<Ticket>, pid: u32, outcome: Result<Decoder>) {
+        self.settled.push((order.call, pid, outcome));
+    }
+
+    fn perform(&mut self, state: &mut State, act: Act<Ticket, Arc<Live>>, now: Instant) {
+        match act {
+            Act::Start { worker, place } => self.add(Job::Start { worker, place }),
+            Act::Give {
+                worker,
+                handle,
+                order,
+            } => self.give(state, (worker, &handle), order, now),
+            Act::Overdue {
+                worker,
+                handle,
+                number,
+                why,
+            } => self.overdue(state, (worker, &handle), number, why, now),
+            Act::Late(order) => {
+                state.counts.timed_out += 1;
+                let error = Error::timeout("the call waited for a worker until its timeout");
+                self.settle(order, 0, Err(error.unstarted()));
+            }
+            Act::Unserved(order, error) => {
+                state.counts.failed += 1;
+                let error = error.context("no worker can be started").unstarted();
+                self.settle(order, 0, Err(error));
+            }
+            Act::End(live) => live.hang_up(),
+            // One that cannot be killed stays until it ends.
+            Act::Kill(live) => drop(live.kill()),
+            Act::Measure { worker, handle } => self.add(Job::Measure {
+                worker,
+                live: handle,
+            }),
+        }
+    }
+
+    /// Has the second thread do this.
+    fn add(&self, job: Job) {
+        if !self.shared.starter.add(job) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let tell = move || shared.change(|_| ());
+        let shared = Arc::clone(&self.shared);
+        let begun = spawn("zygote-start", move || shared.starter.work(tell));
+        if let Err(error) = begun {
+            self.shared.starter.no_thread(&error);
+        }
+    }
+
+    fn take_reports(&mut self, state: &mut State, now: Instant) {
+        for report in self.shared.starter.reports() {
+            match report {
+                Report::Started {
+                    worker,
+                    live,
+                    generation,
+                    memory,
+                } => {
+                    let handle = Arc::new(live);
+                    self.listen(state, worker, &handle);
+                    let start = Started {
+                        handle,
+                        generation,
+                        memory,
+                    };
+                    state.counts.started += 1;
+                    state.desk.started(worker, start, now);
+                }
+                Report::NotStarted {
+                    worker,
+                    error,
+                    is_final,
+                } => state.desk.not_started(worker, error, is_final, now),
+                Report::Measured { worker, memory } => state.desk.measured(worker, memory, now),
+            }
+            self.shared.tell_changed();
+        }
+    }
+
+    /// Listens to a worker that has started.
+    fn listen(&mut self, state: &State, worker: u64, live: &Arc<Live>) {
+        let epoll = &self.shared.epoll;
+        let listens = epoll
+            .add(live.socket(), worker * 2 + SOCKET)
+            .and_then(|()| epoll.add(live.pidfd(), worker * 2 + PIDFD));
+        let place = state.desk.place(worker).unwrap_or(0);
+        let heard = Heard {
+            live: Arc::clone(live),
+            place,
+            is_silent: false,
+            // One that cannot be listened to is of no use.
+            ending: listens.is_err().then(|| {
+                let _ = live.kill();
+                Ending::new(Instant::now())
+            }),
+        };
+        self.workers.insert(worker, heard);
+    }
+}
+
+/// Calls.
+impl Thread {
+    fn give(
+        &mut self,
+        state: &mut State,
+        (worker, live): (u64, &Arc<Live>),
+        order: Order<Ticket>,
+        now: Instant,
+    ) {
+        match live.send(&order.call.load, Deadline::NOW) {
+            Ok(number) => {
+                state.counts.waited.note(now - order.made);
+                state.desk.given(worker, order, number, now);
+            }
+            Err(error) if error.is_timeout() || error.code() == Some(libc::ETOOMANYREFS) => {
+                state.desk.not_given(worker, order, now);
+            }
+            Err(error) => {
+                state.desk.refused(order.queue);
+                state.counts.failed += 1;
+                self.settle(order, 0, Err(error));
+            }
+        }
+    }
+
+    /// Takes in what a worker has said.
+    fn take_in(&mut self, state: &mut State, worker: u64, live: &Arc<Live>, now: Instant) {
+        live.take_in();
+        while let Some((_, number)) = state.desk.first(worker)
+            && let Some(answer) = live.take_answer(number)
+        {
+            let Some(answered) = state.desk.answered(worker, now) else {
+                break;
+            };
+            let is_panic = answer.as_ref().is_err_and(Error::is_panic);
+            if let Some(order) = answered.order {
+                state.counts.ran.note(now - answered.since);
+                match answer.is_ok() {
+                    true => state.counts.done += 1,
+                    false => state.counts.failed += 1,
+                }
+                let is_changing = order.call.load.entry.role() == Role::Changing;
+                if is_panic && is_changing && !state.desk.rules().keeps_after_panic {
+                    // It ends by itself, because nobody can say what its value is.
+                    state.desk.silent(worker, |number| live.withdraw(number));
+                }
+                self.settle(
+                    order,
+                    live.id(),
+                    answer.map_err(|error| error.with_pid(live.id())),
+                );
+            }
+        }
+        if let Some(error) = live.fault() {
+            self.distrust(state, worker, live, &error);
+        }
+    }
+
+    /// Kills a worker that says what makes no sense. The call that it runs is lost.
+    fn distrust(&mut self, state: &mut State, worker: u64, live: &Arc<Live>, error: &Error) {
+        let _ = live.kill();
+        let first = state.desk.first(worker);
+        state.desk.silent(worker, |number| live.withdraw(number));
+        if let Some(order) = first.and_then(|(_, number)| state.desk.settle(worker, number)) {
+            state.counts.lost += 1;
+            self.settle(order, live.id(), Err(error.clone().with_pid(live.id())));
+        }
+    }
+
+    fn overdue(
+        &mut self,
+        state: &mut State,
+        (worker, live): (u64, &Arc<Live>),
+        number: u64,
+        why: Why,
+        now: Instant,
+    ) {
+        // An answer that is there comes first.
+        self.take_in(state, worker, live, now);
+        if !state.desk.has(worker, number) {
+            return;
+        }
+        if why == Why::Soft {
+            live.cancel(number);
+            return;
+        }
+        let runs = state.desk.is_first(worker, number);
+        let is_unstarted = live.withdraw(number);
+        if runs {
+            // One that cannot be killed stays until it ends.
+            let _ = live.kill();
+            state.desk.dying(worker);
+        }
+        // It has not begun in all that time, so it may run elsewhere.
+        if why == Why::TimeLimit && is_unstarted {
+            return;
+        }
+        let Some(order) = state.desk.settle(worker, number) else {
+            return;
+        };
+        state.counts.timed_out += 1;
+        let error = match (why, is_unstarted) {
+            (Why::Timeout, true) => {
+                Error::timeout("the call waited behind others until its timeout").unstarted()
+            }
+            (Why::Timeout, false) => {
+                Error::timeout("the call had no outcome by its timeout, and its worker was killed")
+            }
+            _ => Error::timeout("the call ran for its time limit, and its worker was killed"),
+        };
+        self.settle(order, live.id(), Err(error.with_pid(live.id())));
+    }
+
+    /// Hears a worker: it says something, or has ended.
+    fn hear(&mut self, state: &mut State, worker: u64, what: u64, now: Instant) {
+        let Some(heard) = self.workers.get(&worker) else {
+            return;
+        };
+        let live = Arc::clone(&heard.live);
+        self.take_in(state, worker, &live, now);
+        let Some(heard) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        if live.is_silent() && !std::mem::replace(&mut heard.is_silent, true) {
+            self.shared.epoll.remove(live.socket());
+            state.desk.silent(worker, |number| live.withdraw(number));
+        }
+        if what == PIDFD {
+            self.shared.epoll.remove(live.pidfd().as_fd());
+            state.desk.dying(worker);
+            heard.ending.get_or_insert_with(|| Ending::new(now));
+        }
+    }
+}
