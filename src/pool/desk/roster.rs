@@ -115,7 +115,12 @@ impl<C, W> Default for Roster<C, W> {
 impl<C, W> Roster<C, W> {
     /// Tells how many workers there are or will be.
     pub(super) fn count(&self) -> usize {
-        self.workers.values().filter(|it| it.counts()).count() + self.starting.len()
+        self.present() + self.starting.len()
+    }
+
+    /// Tells how many workers there are, without those that are being started.
+    pub(super) fn present(&self) -> usize {
+        self.workers.values().filter(|it| it.counts()).count()
     }
 
     /// Tells whether a worker that takes calls is in this place, or will be.

@@ -65,7 +65,7 @@ impl<C, W: Clone> Desk<C, W> {
     pub(super) fn staff_at(&self, now: Instant) -> Option<Instant> {
         let is_wanted = self.wanted(now).is_some() && !self.starts.is_final;
         let start = self.starts.not_before.filter(|_| is_wanted);
-        let has_more = self.roster.count() > self.rules.least;
+        let has_more = self.roster.present() > self.rules.least;
         let changes = self.roster.workers.values().flat_map(|worker| {
             let told = match worker.mood {
                 Mood::Told(at) => at.checked_add(LEAVE),
@@ -130,12 +130,12 @@ impl<C, W: Clone> Desk<C, W> {
 
     /// Tells whether the pool needs no other in the place of this one.
     fn is_spare(&self, worker: &Worker<C, W>) -> bool {
-        worker.is_idle() && self.roster.count() > self.rules.least
+        worker.is_idle() && self.roster.present() > self.rules.least
     }
 
     /// Finds a worker that should leave, and one that does not.
     fn retire(&mut self, now: Instant) -> Option<Act<C, W>> {
-        let (count, rules) = (self.roster.count(), &self.rules);
+        let (count, rules) = (self.roster.present(), &self.rules);
         let is_unneeded = |worker: &Worker<C, W>| {
             let idle = now.saturating_duration_since(worker.idle_since);
             let is_more =
