@@ -30,7 +30,7 @@ pub(crate) use live::Live;
 pub(crate) use peer::Peer;
 #[cfg(feature = "pool")]
 pub(crate) use process::Starting;
-pub(crate) use process::lend;
+pub(crate) use process::{Manner, lend};
 pub use process::{Process, spawn};
 pub(crate) use template::other_group;
 pub use template::renew_template;

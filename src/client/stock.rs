@@ -53,6 +53,12 @@ impl<P> Stock<P> {
         self.waiting.pop_front()
     }
 
+    /// Gives the spare that is taken next.
+    #[cfg(feature = "pool")]
+    pub(super) fn first(&self) -> Option<&P> {
+        self.waiting.front()
+    }
+
     /// Tells how many to ask for now: none until half are gone, then as many as are
     /// missing from the number that was in use at the same time.
     pub(super) fn missing(&self) -> usize {

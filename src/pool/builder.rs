@@ -13,7 +13,13 @@ use super::{
     thread,
     with::With,
 };
-use crate::{client::Process, error::Result, exit::Exit, phase, sys::poll::Deadline};
+use crate::{
+    client::{Manner, Process},
+    error::Result,
+    exit::Exit,
+    phase,
+    sys::poll::Deadline,
+};
 
 /// How many calls may wait if nothing else was said.
 const WAITING: usize = 4096;
@@ -219,8 +225,11 @@ impl<S: 'static> Builder<S> {
             hooks,
         } = self;
         template.prepare()?;
-        let (keeps, measures) = (rules.keeps_after_panic, rules.memory.is_some());
-        let starter = Starter::new(Box::new(template), hooks, keeps, measures);
+        let manner = Manner {
+            keeps: rules.keeps_after_panic,
+            once: rules.calls.is_some_and(|calls| calls <= 1),
+        };
+        let starter = Starter::new(Box::new(template), hooks, manner, rules.memory.is_some());
         let least = rules.least;
         let shared = Arc::new(Shared::new(rules, waiting, starter)?);
         thread::start(&shared)?;

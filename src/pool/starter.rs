@@ -12,7 +12,7 @@ use std::{
 
 use super::{info::Info, template::Forks};
 use crate::{
-    client::{Live, Starting},
+    client::{Live, Manner, Starting},
     error::{Error, ErrorKind, Result},
     exit::Exit,
     sys::{memory_use, pidfd},
@@ -28,6 +28,8 @@ pub(super) enum Job {
         worker: u64,
         place: usize,
     },
+    /// Wait for a worker that was told to start.
+    Finish(Box<Begun>),
     Stop {
         info: Info,
         exit: Exit,
@@ -79,7 +81,7 @@ pub(super) struct Starter {
     /// Locked by the thread while it works.
     template: Mutex<Current>,
     hooks: Hooks,
-    keeps: bool,
+    manner: Manner,
     measures: bool,
 }
 
@@ -98,9 +100,13 @@ struct Current {
 }
 
 impl Starter {
-    /// With `keeps` workers go on after a panic; with `measures` their memory is
-    /// measured.
-    pub(super) fn new(template: Box<dyn Forks>, hooks: Hooks, keeps: bool, measures: bool) -> Self {
+    /// With `measures` the memory of workers is measured.
+    pub(super) fn new(
+        template: Box<dyn Forks>,
+        hooks: Hooks,
+        manner: Manner,
+        measures: bool,
+    ) -> Self {
         Self {
             jobs: Mutex::default(),
             more: Condvar::new(),
@@ -109,8 +115,35 @@ impl Starter {
                 template: Some(template),
             }),
             hooks,
-            keeps,
+            manner,
             measures,
+        }
+    }
+
+    /// Starts a worker here and now, if that needs no wait and runs no closure. Else gives
+    /// what the second thread has to do.
+    pub(super) fn start(&self, worker: u64, place: usize) -> Result<Report, Job> {
+        let job = Job::Start { worker, place };
+        if self.hooks.on_start.is_some() || self.measures {
+            return Err(job);
+        }
+        let Ok(current) = self.template.try_lock() else {
+            return Err(job);
+        };
+        let template = current.template.as_ref();
+        let Some(starting) = template.and_then(|template| template.spare(self.manner)) else {
+            return Err(job);
+        };
+        let generation = current.generation;
+        drop(current);
+        let begun = Begun {
+            worker,
+            place,
+            starting: starting.map(|starting| (starting, generation)),
+        };
+        match &begun.starting {
+            Ok((starting, _)) if !starting.is_there() => Err(Job::Finish(Box::new(begun))),
+            _ => Ok(self.finish(begun)),
         }
     }
 
@@ -142,14 +175,20 @@ impl Starter {
     fn cancel(&self, error: &Error) {
         let mut jobs = self.lock();
         for job in std::mem::take(&mut jobs.waiting) {
-            match job {
-                Job::Start { worker, .. } => jobs.reports.push(Report::NotStarted {
-                    worker,
-                    error: error.clone(),
-                    is_final: false,
-                }),
-                other => jobs.waiting.push_back(other),
-            }
+            let worker = match &job {
+                Job::Start { worker, .. } => *worker,
+                Job::Finish(begun) => begun.worker,
+                _ => {
+                    jobs.waiting.push_back(job);
+                    continue;
+                }
+            };
+            let error = error.clone();
+            jobs.reports.push(Report::NotStarted {
+                worker,
+                error,
+                is_final: false,
+            });
         }
     }
 
@@ -184,7 +223,8 @@ impl Starter {
 }
 
 /// A worker that was told to start, and the generation of its process.
-struct Begun {
+#[derive(Debug)]
+pub(super) struct Begun {
     worker: u64,
     place: usize,
     starting: Result<(Starting, u64)>,
@@ -232,6 +272,7 @@ impl Starter {
                 place,
                 starting: self.fork(),
             }),
+            Job::Finish(begun) => Some(*begun),
             Job::Stop { info, exit } => {
                 if let Some(on_stop) = &self.hooks.on_stop {
                     // The panic was told by the program's hook for panics.
@@ -262,7 +303,7 @@ impl Starter {
         let mut current = self.current();
         let generation = current.generation;
         let template = current.template.as_mut().ok_or_else(Error::closed)?;
-        let fork = |template: &mut Box<dyn Forks>| caught(|| template.fork(self.keeps));
+        let fork = |template: &mut Box<dyn Forks>| caught(|| template.fork(self.manner));
         let starting = match fork(template) {
             Err(error) if error.is_template_gone() && template.gone() => fork(template),
             starting => starting,

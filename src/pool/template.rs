@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    client::{Process, Starting},
+    client::{Manner, Process, Starting},
     error::{Error, Result},
 };
 
@@ -49,6 +49,13 @@ impl<S> Template<S> {
     pub(super) fn boot(&mut self, time: Duration) {
         self.boot = Some(time);
     }
+
+    fn begin(&self, mut fork: Process<S>, manner: Manner) -> Result<Starting> {
+        if let Some(time) = self.boot {
+            fork = fork.start_timeout(time);
+        }
+        fork.begin_to_serve(manner)
+    }
 }
 
 impl<S> From<Process<S>> for Template<S> {
@@ -89,7 +96,11 @@ pub(super) trait Forks: Send + fmt::Debug {
     fn prepare(&mut self) -> Result<()>;
 
     /// Tells a fork of it to take calls. Does not wait for the fork.
-    fn fork(&mut self, keeps: bool) -> Result<Starting>;
+    fn fork(&mut self, manner: Manner) -> Result<Starting>;
+
+    /// Does the same with a fork that is there already; `None` if there is none. Does not
+    /// wait.
+    fn spare(&self, manner: Manner) -> Option<Result<Starting>>;
 
     /// Notes that the process is gone. Tells whether there can be another one.
     fn gone(&mut self) -> bool;
@@ -107,14 +118,15 @@ impl<S: 'static> Forks for Template<S> {
         Ok(())
     }
 
-    fn fork(&mut self, keeps: bool) -> Result<Starting> {
+    fn fork(&mut self, manner: Manner) -> Result<Starting> {
         self.prepare()?;
         let process = self.process.as_ref().ok_or_else(gone)?;
-        let mut fork = process.fork()?;
-        if let Some(time) = self.boot {
-            fork = fork.start_timeout(time);
-        }
-        fork.begin_to_serve(keeps)
+        self.begin(process.fork()?, manner)
+    }
+
+    fn spare(&self, manner: Manner) -> Option<Result<Starting>> {
+        let spare = self.process.as_ref()?.spare()?;
+        Some(self.begin(spare, manner))
     }
 
     fn gone(&mut self) -> bool {

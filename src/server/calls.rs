@@ -21,7 +21,7 @@ use crate::{
     registry::{Entry, Role},
     sys::{fail, fork, image},
     wire::{
-        frame::{Frame, KEEP, Kind},
+        frame::{Frame, KEEP, Kind, ONCE},
         link::{self, Trouble},
         page::{Page, Phase},
     },
@@ -40,9 +40,9 @@ pub(super) fn run(mut host: Host, mut frame: Frame) -> ! {
         prepare(&mut host, frame.number)?;
         Ok(page)
     });
-    let keeps = frame.number & KEEP != 0;
+    let [keeps, once] = [KEEP, ONCE].map(|flag| frame.number & flag != 0);
     let code = match ready {
-        Ok(page) => serve(&mut host, page, keeps),
+        Ok(page) => serve(&mut host, page, keeps, once),
         Err(error) => refuse(&host, &error),
     };
     output::write_out();
@@ -65,12 +65,15 @@ pub(crate) fn is_cancelled() -> bool {
 }
 
 /// Takes calls until there are no more. Gives the exit code.
-fn serve(host: &mut Host, page: &Page, keeps: bool) -> i32 {
+fn serve(host: &mut Host, page: &Page, keeps: bool, once: bool) -> i32 {
     loop {
         match link::receive(host.socket(), true) {
             Ok(frame) if frame.kind == Kind::Call => {
                 if let Err(code) = answer(host, page, frame, keeps) {
                     return code;
+                }
+                if once {
+                    return 0;
                 }
             }
             // The kernel says so, once, before it gives what the owner said before it

@@ -14,7 +14,7 @@ use std::{
 use self::asked::Given;
 use crate::{
     call::Call,
-    client::{Live, Process},
+    client::{Live, Manner, Process},
     error::Result,
     exit::Exit,
     settings::Ends,
@@ -106,7 +106,7 @@ impl<S> Process<S> {
     /// # Ok::<(), zygote::Error>(())
     /// ```
     pub fn serve(self) -> Result<Service<S>> {
-        let (live, ends) = self.begin_to_serve(false)?.finish()?;
+        let (live, ends) = self.begin_to_serve(Manner::default())?.finish()?;
         Ok(Service {
             live: Arc::new(live),
             ends,

@@ -32,8 +32,8 @@ impl Live {
         self.peer.line.closed().is_some()
     }
 
-    /// Tells how it ended, as far as that is known by now; `None` if its template has
-    /// still to report it. It has ended.
+    /// Tells how it ended, as far as that is known by now; `None` if it has not ended or
+    /// its template has still to report it.
     pub(crate) fn look_for_exit(&self) -> Result<Option<Exit>> {
         self.peer.look_for_exit()
     }

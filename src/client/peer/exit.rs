@@ -63,8 +63,8 @@ impl Peer {
         }
     }
 
-    /// Tells how it ended, without waiting; `None` if its template has not reported it.
-    /// It has ended, so the template is asked.
+    /// Tells how it ended, without waiting; `None` if it has not ended, or if its template
+    /// has not reported it, which is asked then.
     #[cfg(feature = "pool")]
     pub(in crate::client) fn look_for_exit(&self) -> Result<Option<Exit>> {
         let pidfd = self.hello(Deadline::NOW)?.open_pidfd()?;

@@ -74,6 +74,20 @@ impl Peer {
         }
     }
 
+    /// Gives a process that waits in stock and exists already, if there is one. Nothing
+    /// here waits.
+    #[cfg(feature = "pool")]
+    pub(in crate::client) fn take_spare(self: &Arc<Self>) -> Option<Arc<Self>> {
+        if !self.is_current() || self.life.is_dead() {
+            return None;
+        }
+        let mut stock = lock(&self.stock);
+        let spare = stock.first()?;
+        spare.line.take_in();
+        let is_there = spare.known().is_some() && spare.is_open();
+        is_there.then(|| stock.take(self.children())).flatten()
+    }
+
     /// Launches an executable in a new process. The request says which one, and with
     /// which settings.
     pub(in crate::client) fn launch(

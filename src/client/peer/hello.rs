@@ -206,7 +206,8 @@ impl Peer {
         .unstarted()
     }
 
-    /// Looks for the report of its template, which is asked for it if it is not there.
+    /// Looks for the report of its template, which is asked for it if it is not there
+    /// although the process has ended.
     #[cfg(feature = "pool")]
     pub(super) fn look_for_fate(&self) -> Result<Option<Fate>> {
         let Some((origin, number)) = self.birth.origin() else {
@@ -218,7 +219,9 @@ impl Peer {
             Waited::Closed(_) | Waited::Watched => Err(origin.found_dead()),
             Waited::TimedOut if origin.has_ended() => Err(origin.found_dead()),
             Waited::TimedOut => {
-                origin.line.tell(Head::new(Kind::Reap, number), &[]);
+                if self.has_ended() {
+                    origin.line.tell(Head::new(Kind::Reap, number), &[]);
+                }
                 Ok(None)
             }
         }

@@ -12,10 +12,10 @@ mod started;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-pub(crate) use self::lend::lend;
 pub use self::run::spawn;
 #[cfg(feature = "pool")]
 pub(crate) use self::serve::Starting;
+pub(crate) use self::{lend::lend, started::Manner};
 use super::{peer::Peer, template};
 use crate::{error::Result, settings::Settings, sys::poll::Deadline};
 

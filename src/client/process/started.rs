@@ -17,13 +17,13 @@ use crate::{
     sys::{epoch, fail, poll::Deadline},
     task::{Load, Task},
     wire::{
-        frame::{FROM_STOCK, Head, KEEP, Kind, TELL_READY, job},
+        frame::{FROM_STOCK, Head, KEEP, Kind, ONCE, TELL_READY, job},
         link::{self, Trouble},
     },
 };
 
 /// What is waited for.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Until {
     /// The process exists.
     Exists,
@@ -33,14 +33,29 @@ pub(super) enum Until {
     Executed,
 }
 
+/// How a live worker takes calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Whether it goes on after a panic that had the preloaded value by `&mut`.
+    pub(crate) keeps: bool,
+    /// Whether it ends after one call.
+    pub(crate) once: bool,
+}
+
+impl Manner {
+    fn flags(self) -> u64 {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        flag(self.keeps, KEEP) | flag(self.once, ONCE)
+    }
+}
+
 /// What it is told.
 #[derive(Clone, Copy)]
 pub(super) enum Told<'a> {
     /// To run this, with more descriptors.
     Run(&'a Load, &'a [BorrowedFd<'a>]),
-    /// To take calls, which are noted on this page, and whether it goes on after a panic
-    /// that had the preloaded value by `&mut`.
-    Serve(BorrowedFd<'a>, bool),
+    /// To take calls, which are noted on this page.
+    Serve(BorrowedFd<'a>, Manner),
 }
 
 impl Told<'_> {
@@ -54,6 +69,7 @@ impl Told<'_> {
 }
 
 /// A process that was sent a task.
+#[derive(Debug)]
 pub(super) struct Started {
     peer: Arc<Peer>,
     settings: Settings,
@@ -138,8 +154,8 @@ impl Started {
                 let (head, fds) = (Head::new(Kind::Run, number), [more, &lent].concat());
                 send_load(&self.peer, head, load, &fds, self.deadline)
             }
-            Told::Serve(page, keeps) => {
-                let number = number | if keeps { KEEP } else { 0 };
+            Told::Serve(page, manner) => {
+                let number = number | manner.flags();
                 let (head, fds) = (
                     Head::new(Kind::Serve, number),
                     [&[page], &lent[..]].concat(),
@@ -147,6 +163,12 @@ impl Started {
                 line.send(head, &[], &fds, self.deadline)
             }
         }
+    }
+
+    /// Tells whether the process is as far as somebody would wait for.
+    #[cfg(feature = "pool")]
+    pub(super) fn is_there(&self) -> bool {
+        self.until == Until::Exists && self.peer.known().is_some()
     }
 
     /// Puts another process in the place of a spare that ran nothing.

@@ -32,7 +32,7 @@ pub(in crate::pool) enum Act<C, W> {
     /// This call is over: no worker can be started.
     Unserved(Order<C>, Error),
     /// Tell a worker that no more calls come.
-    End(W),
+    End { worker: u64, handle: W },
     /// Kill a worker that does not end.
     Kill(W),
     /// Measure the memory of a worker.

@@ -111,7 +111,11 @@ mod tests {
     fn a_pool_has_at_least_one_worker_at_most() {
         let mut rules = Rules::new();
         assert!(rules.least == 0 && rules.most >= 1);
-        for (range, expected) in [(0..=0, (0, 1)), (2..=4, (2, 4)), (5..=3, (3, 3))] {
+        for (range, expected) in [
+            (0..=0, (0, 1)),
+            (2..=4, (2, 4)),
+            (RangeInclusive::new(5, 3), (3, 3)),
+        ] {
             rules.set_workers(&range);
             assert_eq!((rules.least, rules.most), expected);
         }

@@ -148,11 +148,14 @@ impl<C, W: Clone> Desk<C, W> {
             }
         };
         // The youngest place goes first.
-        let idle = |worker: &&mut Worker<C, W>| worker.is_idle() && is_unneeded(worker);
-        let workers = self.roster.workers.values_mut().filter(idle);
-        if let Some(worker) = workers.max_by_key(|worker| worker.place) {
+        let workers = self.roster.workers.iter_mut();
+        let idle = workers.filter(|(_, worker)| worker.is_idle() && is_unneeded(worker));
+        if let Some((id, worker)) = idle.max_by_key(|(_, worker)| worker.place) {
             worker.mood = Mood::Told(now);
-            return Some(Act::End(worker.handle.clone()));
+            return Some(Act::End {
+                worker: *id,
+                handle: worker.handle.clone(),
+            });
         }
         let late = |worker: &&mut Worker<C, W>| match worker.mood {
             Mood::Told(at) => now.saturating_duration_since(at) >= LEAVE,

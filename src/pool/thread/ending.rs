@@ -5,22 +5,27 @@ use std::time::{Duration, Instant};
 /// The first pause between two looks for the report of a template. It is doubled.
 const PAUSE: Duration = Duration::from_micros(500);
 
+/// The longest pause.
+const LONGEST: Duration = Duration::from_millis(64);
+
 /// How long the report may take. A template that is stopped gives none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// When there is to be a look for the report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
-    since: Instant,
+    /// When it was seen that the worker has ended.
+    ended: Option<Instant>,
     pub(super) next: Instant,
     pause: Duration,
 }
 
 impl Ending {
-    pub(super) fn new(now: Instant) -> Self {
+    /// The first look is at once if it is urgent; else its report comes by itself.
+    pub(super) fn new(now: Instant, is_urgent: bool) -> Self {
         Self {
-            since: now,
-            next: now,
+            ended: None,
+            next: if is_urgent { now } else { now + PAUSE },
             pause: PAUSE,
         }
     }
@@ -28,12 +33,13 @@ impl Ending {
     /// Notes that the report is not there.
     pub(super) fn wait(&mut self, now: Instant) {
         self.next = now + self.pause;
-        self.pause *= 2;
+        self.pause = LONGEST.min(self.pause * 2);
     }
 
-    /// Tells whether the report is waited for no longer.
-    pub(super) fn is_late(self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= PATIENCE
+    /// Tells whether the report is waited for no longer. The worker has ended.
+    pub(super) fn is_late(&mut self, now: Instant) -> bool {
+        let ended = *self.ended.get_or_insert(now);
+        now.saturating_duration_since(ended) >= PATIENCE
     }
 }
 
@@ -44,14 +50,19 @@ mod tests {
     #[test]
     fn looks_become_rarer_until_it_is_late() {
         let begin = Instant::now();
-        let mut ending = Ending::new(begin);
+        let mut ending = Ending::new(begin, true);
+        assert_eq!(
+            (ending.next, Ending::new(begin, false).next),
+            (begin, begin + PAUSE)
+        );
         let mut pauses = Vec::new();
-        while !ending.is_late(ending.next) {
+        while !ending.clone().is_late(ending.next) {
             let now = ending.next;
+            assert!(!ending.is_late(now));
             ending.wait(now);
             pauses.push(ending.next - now);
         }
-        assert!(pauses.len() < 15 && pauses[0] == PAUSE);
+        assert!(pauses.len() < 30 && pauses[0] == PAUSE);
         assert!(pauses.is_sorted() && ending.next - begin >= PATIENCE);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{State, Thread};
+use super::{State, Thread, ending::Ending};
 use crate::{
     client::Live,
     error::Error,
@@ -11,22 +11,29 @@ use crate::{
 };
 
 impl Thread {
+    /// Parts with a worker that has no call: tells it to end, and listens no more. Its end
+    /// wakes nobody, since nobody waits for it, and is looked for after a moment.
+    pub(super) fn part(&mut self, worker: u64, live: &Live, now: Instant) {
+        live.hang_up();
+        if let Some(heard) = self.workers.get_mut(&worker) {
+            self.shared.epoll.remove(live.socket());
+            self.shared.epoll.remove(live.pidfd());
+            heard.is_silent = true;
+            heard.ending.get_or_insert_with(|| Ending::new(now, false));
+        }
+    }
+
     /// Gives the time of the next look for a report.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let endings = self.workers.values().filter_map(|heard| heard.ending);
         endings.map(|ending| ending.next).min()
     }
 
-    /// Looks for the reports that are due.
+    /// Looks for the ends that are due.
     pub(super) fn look_for_ends(&mut self, state: &mut State, now: Instant) {
         let due = self.workers.iter_mut().filter_map(|(worker, heard)| {
             let ending = heard.ending.as_mut().filter(|ending| ending.next <= now)?;
-            let exit = match heard.live.look_for_exit() {
-                Ok(exit) => exit,
-                Err(_) => Some(Exit::new(None, None)),
-            };
-            let is_late = ending.is_late(now);
-            let exit = exit.or_else(|| is_late.then(|| Exit::new(None, None)));
+            let exit = look(&heard.live, ending, now);
             if exit.is_none() {
                 ending.wait(now);
             }
@@ -43,7 +50,9 @@ impl Thread {
         };
         let live = heard.live;
         // What it has said before it ended counts.
-        self.take_in(state, worker, &live, now);
+        if !heard.is_silent {
+            self.take_in(state, worker, &live, now);
+        }
         state.counts.ended += 1;
         for lost in state.desk.ended(worker, |number| live.is_unstarted(number)) {
             state.counts.lost += 1;
@@ -53,6 +62,16 @@ impl Thread {
         let info = Info::new(live.id(), heard.place);
         self.add(Job::Stop { info, exit });
         self.shared.tell_changed();
+    }
+}
+
+/// Looks for the report of how a worker has ended.
+fn look(live: &Live, ending: &mut Ending, now: Instant) -> Option<Exit> {
+    let unknown = Exit::new(None, None);
+    match live.look_for_exit() {
+        Ok(Some(exit)) => Some(exit),
+        Ok(None) => (live.has_ended() && ending.is_late(now)).then_some(unknown),
+        Err(_) => Some(unknown),
     }
 }
 

@@ -135,7 +135,10 @@ impl Thread {
 
     fn perform(&mut self, state: &mut State, act: Act<Ticket, Arc<Live>>, now: Instant) {
         match act {
-            Act::Start { worker, place } => self.add(Job::Start { worker, place }),
+            Act::Start { worker, place } => match self.shared.starter.start(worker, place) {
+                Ok(report) => self.hear_report(state, report, now),
+                Err(job) => self.add(job),
+            },
             Act::Give {
                 worker,
                 handle,
@@ -157,7 +160,7 @@ impl Thread {
                 let error = error.context("no worker can be started").unstarted();
                 self.settle(order, 0, Err(error));
             }
-            Act::End(live) => live.hang_up(),
+            Act::End { worker, handle } => self.part(worker, &handle, now),
             // One that cannot be killed stays until it ends.
             Act::Kill(live) => drop(live.kill()),
             Act::Measure { worker, handle } => self.add(Job::Measure {
@@ -183,32 +186,36 @@ impl Thread {
 
     fn take_reports(&mut self, state: &mut State, now: Instant) {
         for report in self.shared.starter.reports() {
-            match report {
-                Report::Started {
-                    worker,
-                    live,
+            self.hear_report(state, report, now);
+        }
+    }
+
+    fn hear_report(&mut self, state: &mut State, report: Report, now: Instant) {
+        match report {
+            Report::Started {
+                worker,
+                live,
+                generation,
+                memory,
+            } => {
+                let handle = Arc::new(live);
+                self.listen(state, worker, &handle);
+                let start = Started {
+                    handle,
                     generation,
                     memory,
-                } => {
-                    let handle = Arc::new(live);
-                    self.listen(state, worker, &handle);
-                    let start = Started {
-                        handle,
-                        generation,
-                        memory,
-                    };
-                    state.counts.started += 1;
-                    state.desk.started(worker, start, now);
-                }
-                Report::NotStarted {
-                    worker,
-                    error,
-                    is_final,
-                } => state.desk.not_started(worker, error, is_final, now),
-                Report::Measured { worker, memory } => state.desk.measured(worker, memory, now),
+                };
+                state.counts.started += 1;
+                state.desk.started(worker, start, now);
             }
-            self.shared.tell_changed();
+            Report::NotStarted {
+                worker,
+                error,
+                is_final,
+            } => state.desk.not_started(worker, error, is_final, now),
+            Report::Measured { worker, memory } => state.desk.measured(worker, memory, now),
         }
+        self.shared.tell_changed();
     }
 
     /// Listens to a worker that has started.
@@ -225,7 +232,7 @@ impl Thread {
             // One that cannot be listened to is of no use.
             ending: listens.is_err().then(|| {
                 let _ = live.kill();
-                Ending::new(Instant::now())
+                Ending::new(Instant::now(), true)
             }),
         };
         self.workers.insert(worker, heard);
@@ -362,7 +369,11 @@ impl Thread {
         if what == PIDFD {
             self.shared.epoll.remove(live.pidfd().as_fd());
             state.desk.dying(worker);
-            heard.ending.get_or_insert_with(|| Ending::new(now));
+            // Somebody waits for how it ended only if it has ended too early.
+            let is_early = state.desk.first(worker).is_some();
+            heard
+                .ending
+                .get_or_insert_with(|| Ending::new(now, is_early));
         }
     }
 }

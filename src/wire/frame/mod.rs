@@ -13,7 +13,7 @@ pub(crate) use self::{
     bodies::{ids, job},
     head::Head,
     kind::Kind,
-    number::{FROM_STOCK, HUGE_PAGES, KEEP, NEW_OWNER, SAME_OWNER, TELL_READY, streams},
+    number::{FROM_STOCK, HUGE_PAGES, KEEP, NEW_OWNER, ONCE, SAME_OWNER, TELL_READY, streams},
     report::{Fate, Report},
 };
 

@@ -30,6 +30,9 @@ pub(crate) const HUGE_PAGES: u64 = 1 << 37;
 /// the worker goes on.
 pub(crate) const KEEP: u64 = 1 << 38;
 
+/// Put into the number of `Serve`: the worker ends after one call.
+pub(crate) const ONCE: u64 = 1 << 39;
+
 /// The number of [`Kind::Owner`] when the owner is a new one.
 pub(crate) const NEW_OWNER: u64 = 1;
 

@@ -9,7 +9,7 @@ fn calls_go_in_their_order_to_the_worker_that_has_the_least_to_do() {
         ..rules(2, 2)
     });
     assert_eq!(scene.start(), []);
-    (1..=6).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=6);
     assert_eq!(scene.act(), [(1, 1), (2, 2), (1, 3), (2, 4)]);
     assert_eq!(scene.counts(), [2, 0, 2, 4]);
     assert_eq!(scene.answer(2), [(2, 5)]);
@@ -24,7 +24,7 @@ fn what_a_dead_worker_had_not_begun_runs_elsewhere_before_all_else() {
         ..rules(1, 1)
     });
     scene.start();
-    (1..=4).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=4);
     assert_eq!(scene.act(), [(1, 1), (1, 2), (1, 3)]);
     assert_eq!(scene.die(1), [1], "it ran");
     assert_eq!(scene.start(), [(2, 2), (2, 3), (2, 4)]);
@@ -79,8 +79,10 @@ fn queues_take_turns_and_keep_to_their_concurrency() {
         (1, 1, 0)
     );
     scene.desk.set_concurrency(slow, 1);
-    (1..=3).for_each(|call| drop(scene.call_in(slow, call, Limits::default())));
-    (11..=13).for_each(|call| drop(scene.call(call)));
+    for call in 1..=3 {
+        scene.call_in(slow, call, Limits::default());
+    }
+    scene.calls(11..=13);
     assert_eq!(scene.start(), [(1, 11), (2, 1)]);
     assert_eq!(scene.answer(1), [(1, 12)], "one slow call runs");
     assert_eq!(scene.answer(1), [(1, 13)]);
@@ -95,7 +97,7 @@ fn queues_take_turns_and_keep_to_their_concurrency() {
 #[test]
 fn a_full_queue_does_not_hold_up_another() {
     let mut scene = scene(rules(1, 1));
-    (1..=100).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=100);
     let other = scene.desk.queue("other");
     scene.start();
     scene.call_in(other, 500, Limits::default());
@@ -127,7 +129,9 @@ fn a_key_waits_for_an_older_worker_in_its_place() {
         ..rules(1, 1)
     });
     let key = limits(|it| it.key = Some(7));
-    (1..=2).for_each(|call| drop(scene.call_with(call, key)));
+    for call in 1..=2 {
+        scene.call_with(call, key);
+    }
     assert_eq!(scene.start(), [(1, 1)], "the next worker waits");
     assert_eq!(scene.answer(1), [(2, 2)]);
 }
@@ -137,7 +141,9 @@ fn a_call_that_waits_is_late_and_one_that_runs_is_overdue() {
     let mut scene = scene(rules(1, 1));
     scene.start();
     let timeout = limits(|it| it.timeout = Some(10 * MS));
-    (1..=2).for_each(|call| drop(scene.call_with(call, timeout)));
+    for call in 1..=2 {
+        scene.call_with(call, timeout);
+    }
     assert_eq!(scene.act(), [(1, 1)]);
     assert_eq!(scene.wake(), 10 * MS);
     scene.act();
@@ -156,7 +162,9 @@ fn limits_count_from_when_a_call_is_the_first_of_its_worker() {
     });
     scene.start();
     let both = limits(|it| (it.soft_limit, it.time_limit) = (Some(5 * MS), Some(20 * MS)));
-    (1..=2).for_each(|call| drop(scene.call_with(call, both)));
+    for call in 1..=2 {
+        scene.call_with(call, both);
+    }
     scene.act();
     scene.pass(4 * MS);
     scene.answer(1);
@@ -191,7 +199,7 @@ fn a_full_socket_is_left_alone_until_something_comes_back() {
         ..rules(1, 1)
     });
     scene.start();
-    (1..=2).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=2);
     let order = |scene: &mut Scene| match scene.desk.next(scene.now) {
         Some(Act::Give { order, .. }) => order,
         other => panic!("{other:?}"),
@@ -214,7 +222,7 @@ fn a_silent_worker_keeps_what_it_has_begun_only() {
         ..rules(1, 1)
     });
     scene.start();
-    (1..=3).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=3);
     scene.act();
     let first = scene.first(1);
     scene.desk.silent(1, |number| number != first);
@@ -232,7 +240,7 @@ fn when_all_ends_each_call_is_given_back_once() {
         ..rules(1, 1)
     });
     scene.start();
-    (1..=4).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=4);
     scene.act();
     let waiting = scene.desk.take_all_back();
     assert_eq!(waiting.iter().map(|it| it.call).collect::<Vec<_>>(), [3, 4]);

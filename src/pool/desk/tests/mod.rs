@@ -3,7 +3,10 @@
 mod calls;
 mod staff;
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use super::*;
 
@@ -59,6 +62,12 @@ impl Scene {
         self.call_with(call, Limits::default())
     }
 
+    fn calls(&mut self, calls: RangeInclusive<u32>) {
+        for call in calls {
+            self.call(call);
+        }
+    }
+
     fn call_with(&mut self, call: u32, limits: Limits) -> u64 {
         self.call_in(0, call, limits)
     }
@@ -94,7 +103,7 @@ impl Scene {
                     assert_eq!(error.message(), "no luck");
                     self.unserved.push(order.call);
                 }
-                Act::End(worker) => self.ended.push(worker),
+                Act::End { worker, .. } => self.ended.push(worker),
                 Act::Kill(worker) => self.killed.push(worker),
                 Act::Measure { worker, .. } => self.measured.push(worker),
             }

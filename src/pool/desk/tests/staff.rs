@@ -7,9 +7,9 @@ fn there_are_workers_for_the_calls_that_wait_between_least_and_most() {
     let mut scene = scene(rules(1, 3));
     scene.start();
     assert_eq!(scene.counts(), [1, 1, 0, 0], "the least");
-    (1..=2).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=2);
     assert_eq!(scene.start(), [(1, 1), (2, 2)]);
-    (3..=9).for_each(|call| drop(scene.call(call)));
+    scene.calls(3..=9);
     assert_eq!(scene.start(), [(3, 3)]);
     assert_eq!(scene.counts(), [3, 0, 6, 3], "the most");
 }
@@ -32,9 +32,11 @@ fn those_above_the_least_end_when_they_are_idle_the_last_place_first() {
         idle: 10 * MS,
         ..rules(1, 3)
     });
-    (1..=3).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=3);
     scene.start();
-    (1..=3).for_each(|worker| drop(scene.answer(worker)));
+    for worker in 1..=3 {
+        scene.answer(worker);
+    }
     scene.pass(9 * MS);
     scene.act();
     assert!(scene.ended.is_empty());
@@ -56,7 +58,7 @@ fn after_so_many_calls_another_takes_over() {
         calls: Some(2),
         ..rules(0, 1)
     });
-    (1..=5).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=5);
     let mut all = scene.start();
     for worker in [1, 1, 2, 2, 3] {
         all.extend(scene.answer(worker));
@@ -72,7 +74,7 @@ fn with_one_call_for_each_there_are_never_more_than_the_most_that_run() {
         calls: Some(1),
         ..rules(0, 2)
     });
-    (1..=4).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=4);
     assert_eq!(scene.start(), [(1, 1), (2, 2)]);
     assert_eq!(scene.answer(2), []);
     assert_eq!(scene.starting, [3], "one has ended its call");
@@ -123,7 +125,7 @@ fn one_that_is_large_from_the_start_has_not_grown() {
 fn a_reload_replaces_busy_workers_too() {
     let mut scene = scene(rules(2, 2));
     scene.start();
-    (1..=2).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=2);
     scene.act();
     let generation = scene.desk.renew();
     scene.act();
@@ -207,7 +209,7 @@ fn when_nothing_can_be_started_any_more_calls_fail_at_once_until_a_reload() {
 fn a_closed_desk_finishes_what_it_has() {
     let mut scene = scene(rules(1, 2));
     scene.start();
-    (1..=3).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=3);
     assert_eq!(scene.act(), [(1, 1)]);
     scene.desk.close();
     assert_eq!(scene.start(), [(2, 2)]);
@@ -216,7 +218,9 @@ fn a_closed_desk_finishes_what_it_has() {
     assert_eq!(scene.answer(1), []);
     assert_eq!(scene.ended, [2, 1]);
     assert!(!scene.desk.is_over());
-    (1..=2).for_each(|worker| drop(scene.die(worker)));
+    for worker in 1..=2 {
+        scene.die(worker);
+    }
     assert_eq!(scene.act(), []);
     assert!(scene.desk.is_over() && scene.starting.is_empty());
 }
@@ -225,12 +229,14 @@ fn a_closed_desk_finishes_what_it_has() {
 fn another_size_ends_those_that_are_too_many_after_their_calls() {
     let mut scene = scene(rules(3, 3));
     scene.start();
-    (1..=3).for_each(|call| drop(scene.call(call)));
+    scene.calls(1..=3);
     scene.act();
     scene.desk.resize(&(1..=1));
     scene.act();
     assert!(scene.ended.is_empty());
-    (1..=3).for_each(|worker| drop(scene.answer(worker)));
+    for worker in 1..=3 {
+        scene.answer(worker);
+    }
     scene.ended.sort_unstable();
     assert_eq!(scene.ended, [2, 3]);
     scene.desk.resize(&(2..=2));
