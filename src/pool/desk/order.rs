@@ -30,7 +30,7 @@ pub(in crate::pool) struct Order<C> {
     /// The number of its queue.
     pub(in crate::pool) queue: usize,
     pub(in crate::pool) made: Instant,
-    /// How many workers have ended before they began it.
+    /// How many workers have ended when it was the next that they had to begin.
     pub(super) losses: u32,
 }
 

@@ -1,0 +1,4 @@
+//! Pools.
+
+mod ground;
+mod kills;
