@@ -1,4 +1,6 @@
 //! Pools.
 
+mod counted;
+mod deaths;
 mod ground;
 mod kills;
