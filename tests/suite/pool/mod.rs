@@ -4,3 +4,5 @@ mod counted;
 mod deaths;
 mod ground;
 mod kills;
+mod sockets;
+mod storm;
