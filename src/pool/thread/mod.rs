@@ -25,7 +25,7 @@ struct Thread {
     shared: Arc<Shared>,
     workers: BTreeMap<u64, Heard>,
     /// Outcomes that are told when the lock is free.
-    settled: Vec<(Ticket, u32, Result<Decoder>)>,
+    settled: Vec<(Order<Ticket>, u32, Result<Decoder>)>,
 }
 
 /// A worker that the thread listens to.
@@ -124,13 +124,13 @@ impl Thread {
 
     /// Tells the callers. No lock is held, since that may run code of the user: wakers.
     fn tell(&mut self) {
-        for (ticket, pid, outcome) in self.settled.drain(..) {
-            ticket.settle(pid, outcome);
+        for (order, pid, outcome) in self.settled.drain(..) {
+            order.settle(pid, outcome);
         }
     }
 
     fn settle(&mut self, order: Order<Ticket>, pid: u32, outcome: Result<Decoder>) {
-        self.settled.push((order.call, pid, outcome));
+        self.settled.push((order, pid, outcome));
     }
 
     fn perform(&mut self, state: &mut State, act: Act<Ticket, Arc<Live>>, now: Instant) {

@@ -161,3 +161,58 @@ fn an_argument_that_no_worker_has_room_for_costs_its_own_call() {
         pool.shutdown(LONG).unwrap();
     }
 }
+
+#[zygote::entry]
+fn crashes() {
+    std::process::abort();
+}
+
+#[test]
+fn a_call_that_was_to_run_again_is_never_unstarted() {
+    let _limit = watchdog(30);
+    for how in ["cancelled", "timed out", "closed", "not served"] {
+        // The second worker does not start before this is set, if then.
+        let goes = Arc::new(AtomicBool::new(false));
+        let (asked, starts) = (Arc::clone(&goes), AtomicU32::new(0));
+        let builder = Pool::builder(Process::new).workers(0..=1).retries(1);
+        let builder = builder.on_start(move |_| {
+            if starts.fetch_add(1, SeqCst) > 0 {
+                until("it may go on", || asked.load(SeqCst));
+                panic!("it does not start");
+            }
+        });
+        let pool = builder.build().unwrap();
+        let mut call = match how {
+            "timed out" => {
+                let with = pool.with().timeout(Duration::from_millis(50));
+                with.call(crashes::task())
+            }
+            _ => pool.call(crashes::task()),
+        };
+        until("it has crashed", || {
+            let stats = pool.stats();
+            stats.ended == 1 && stats.waiting == 1 || call.is_finished()
+        });
+        let is_right: fn(&zygote::Error) -> bool = match how {
+            "cancelled" => {
+                assert!(call.cancel());
+                zygote::Error::is_cancelled
+            }
+            "timed out" => zygote::Error::is_timeout,
+            "not served" => {
+                goes.store(true, SeqCst);
+                zygote::Error::is_panic
+            }
+            _ => {
+                goes.store(true, SeqCst);
+                pool.shutdown(Duration::ZERO).unwrap();
+                zygote::Error::is_closed
+            }
+        };
+        let error = call.join_timeout(LONG).unwrap_err();
+        assert!(is_right(&error), "{how}: {error:?}");
+        assert!(!error.is_unstarted(), "{how}: {error:?}");
+        goes.store(true, SeqCst);
+        pool.shutdown(LONG).unwrap();
+    }
+}
