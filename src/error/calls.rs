@@ -44,6 +44,12 @@ impl Error {
         Self::new(ErrorKind::Closed, text)
     }
 
+    /// Makes this the error of a call that has begun before, in a worker that ended.
+    pub(crate) fn begun_before(mut self) -> Self {
+        self.0.unstarted = false;
+        self.context("the call had begun in a worker that ended, and was to run again")
+    }
+
     /// Makes the error of a call whose worker its caller has killed.
     pub(crate) fn call_killed(pid: u32) -> Self {
         let text = "the call was killed, and its worker with it";

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    desk::{Desk, Limits, Rules},
+    desk::{Desk, Limits, Order, Rules},
     rooms::{Rooms, Turn},
     slot::Slot,
     starter::{Job, Starter},
@@ -42,11 +42,15 @@ pub(super) struct Ticket {
     pub(super) load: Arc<Load>,
 }
 
-impl Ticket {
+impl Order<Ticket> {
     /// Gives the caller the outcome. It was run by this worker, if by any.
-    pub(super) fn settle(&self, pid: u32, outcome: Result<Decoder>) {
-        self.cell.pid.store(pid, Relaxed);
-        self.cell.outcome.put(outcome);
+    pub(super) fn settle(self, pid: u32, outcome: Result<Decoder>) {
+        let outcome = match self.has_begun {
+            true => outcome.map_err(Error::begun_before),
+            false => outcome,
+        };
+        self.call.cell.pid.store(pid, Relaxed);
+        self.call.cell.outcome.put(outcome);
     }
 }
 
@@ -214,7 +218,7 @@ impl Shared {
         });
         let is_withdrawn = order.is_some();
         if let Some(order) = order {
-            order.call.settle(0, Err(Error::withdrawn()));
+            order.settle(0, Err(Error::withdrawn()));
         }
         is_withdrawn
     }
@@ -233,7 +237,7 @@ impl Shared {
             Ok(order.map(|order| (order, live.id())))
         })?;
         if let Some((order, pid)) = killed {
-            order.call.settle(pid, Err(Error::call_killed(pid)));
+            order.settle(pid, Err(Error::call_killed(pid)));
         }
         Ok(())
     }
@@ -329,14 +333,14 @@ impl Shared {
             let _ = live.kill();
         }
         for order in waiting {
-            order.call.settle(0, Err(Error::closed()));
+            order.settle(0, Err(Error::closed()));
         }
         for lost in running {
             let error = match lost.is_unstarted {
                 true => Error::closed(),
                 false => Error::closed_while_running(),
             };
-            lost.order.call.settle(0, Err(error));
+            lost.order.settle(0, Err(error));
         }
     }
 }

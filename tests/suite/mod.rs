@@ -27,6 +27,8 @@ mod outcomes;
 mod output;
 mod own_forks;
 mod place;
+#[cfg(feature = "pool")]
+mod pool;
 mod preload;
 mod raw;
 mod resources;

@@ -248,6 +248,7 @@ impl<C, W: Clone> Desk<C, W> {
         let worker = self.roster.workers.get_mut(&worker)?;
         let given = worker.given.pop_front()?;
         self.queues.back(given.queue);
+        self.starts.proved();
         worker.calls += 1;
         worker.full_until = None;
         worker.begin_first(now);
@@ -259,21 +260,43 @@ impl<C, W: Clone> Desk<C, W> {
 
     /// Notes that a worker is dying: it takes nothing more.
     pub(super) fn dying(&mut self, worker: u64) {
-        if let Some(worker) = self.roster.workers.get_mut(&worker) {
+        if let Some(worker) = self.roster.workers.get_mut(&worker)
+            && !matches!(worker.mood, Mood::Told(_))
+        {
             worker.mood = Mood::Dead;
         }
     }
 
-    /// Notes that a worker begins no more calls: it ends after the one that it runs. What
-    /// it can be kept from beginning waits again.
-    pub(super) fn silent(&mut self, worker: u64, withdraw: impl Fn(u64) -> bool) {
+    /// Notes that a worker ends by itself after the call that it has answered. What it
+    /// can be kept from beginning waits again.
+    pub(super) fn leaves(&mut self, worker: u64, withdraw: impl Fn(u64) -> bool) {
+        if let Some(worker) = self.roster.workers.get_mut(&worker)
+            && worker.mood == Mood::Takes
+        {
+            worker.mood = Mood::Leaves;
+        }
+        self.put_back(worker, 0, withdraw);
+    }
+
+    /// Notes that a worker answers nothing more, and so has to end. What it can be kept
+    /// from beginning waits again, but for the first: that may be why, see
+    /// [`ended`](Self::ended).
+    pub(super) fn silent(&mut self, worker: u64, withdraw: impl Fn(u64) -> bool, now: Instant) {
+        if let Some(worker) = self.roster.workers.get_mut(&worker)
+            && matches!(worker.mood, Mood::Takes | Mood::Leaves)
+        {
+            worker.mood = Mood::Silent(now);
+        }
+        self.put_back(worker, 1, withdraw);
+    }
+
+    /// Lets calls wait again that a worker can be kept from beginning, but for so many.
+    fn put_back(&mut self, worker: u64, but: usize, withdraw: impl Fn(u64) -> bool) {
         let Some(worker) = self.roster.workers.get_mut(&worker) else {
             return;
         };
-        if worker.mood == Mood::Takes {
-            worker.mood = Mood::Leaves;
-        }
-        for mut given in std::mem::take(&mut worker.given) {
+        let but = but.min(worker.given.len());
+        for mut given in worker.given.split_off(but) {
             match given.order.take_if(|_| withdraw(given.number)) {
                 Some(order) => {
                     self.queues.back(given.queue);
@@ -284,8 +307,15 @@ impl<C, W: Clone> Desk<C, W> {
         }
     }
 
+    /// Tells whether a worker is dying though nobody told it to, and has never had a call.
+    pub(super) fn is_stillborn(&self, worker: u64) -> bool {
+        let worker = self.roster.workers.get(&worker);
+        worker.is_some_and(|it| it.mood == Mood::Dead && it.calls == 0 && it.is_idle())
+    }
+
     /// Notes that a worker has ended. What it had not begun waits again, and so does what
-    /// may be run again. The others are lost.
+    /// may be run again. The others are lost, and so is one that was the next to begin
+    /// when too many workers ended: it may be why they did.
     pub(super) fn ended(
         &mut self,
         worker: u64,
@@ -295,7 +325,7 @@ impl<C, W: Clone> Desk<C, W> {
             return Vec::new();
         };
         let mut lost = Vec::new();
-        for given in worker.given {
+        for (at, given) in worker.given.into_iter().enumerate() {
             self.queues.back(given.queue);
             let Some(mut order) = given.order else {
                 continue;
@@ -303,12 +333,13 @@ impl<C, W: Clone> Desk<C, W> {
             let is_unstarted = is_unstarted(given.number);
             let goes_on = match is_unstarted {
                 true => {
-                    order.losses += 1;
+                    order.losses += u32::from(at == 0);
                     order.losses < TRIES
                 }
                 false => {
                     let left = order.limits.retries.checked_sub(1);
                     order.limits.retries = left.unwrap_or(0);
+                    order.has_begun = true;
                     left.is_some()
                 }
             };

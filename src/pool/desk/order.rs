@@ -30,8 +30,10 @@ pub(in crate::pool) struct Order<C> {
     /// The number of its queue.
     pub(in crate::pool) queue: usize,
     pub(in crate::pool) made: Instant,
-    /// How many workers have ended before they began it.
+    /// How many workers have ended when it was the next that they had to begin.
     pub(super) losses: u32,
+    /// Whether it has begun in a worker that has ended, and is to be run again.
+    pub(in crate::pool) has_begun: bool,
 }
 
 /// The order in which calls of one queue run.
@@ -52,6 +54,7 @@ impl<C> Order<C> {
             queue,
             made,
             losses: 0,
+            has_begun: false,
         }
     }
 

@@ -5,7 +5,10 @@ use std::{
     time::Instant,
 };
 
-use super::{order::Order, rules::Rules};
+use super::{
+    order::Order,
+    rules::{LEAVE, Rules},
+};
 
 /// A call that a worker was given.
 #[derive(Debug)]
@@ -29,8 +32,20 @@ pub(super) enum Mood {
     Leaves,
     /// It was told so, at this time.
     Told(Instant),
+    /// It answers nothing more since this time, and so has to end.
+    Silent(Instant),
     /// It was killed, or has ended.
     Dead,
+}
+
+impl Mood {
+    /// Gives the time by which the worker must have ended.
+    pub(super) fn due(self) -> Option<Instant> {
+        match self {
+            Self::Told(at) | Self::Silent(at) => at.checked_add(LEAVE),
+            Self::Takes | Self::Leaves | Self::Dead => None,
+        }
+    }
 }
 
 /// A worker. `W` is the handle on it.

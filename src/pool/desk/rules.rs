@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-/// How long a worker that was told to end may take.
+/// How long a worker that was told to end, or answers nothing more, may take.
 pub(super) const LEAVE: Duration = Duration::from_secs(5);
 
 /// How long a socket that was full is left alone when nothing comes back.

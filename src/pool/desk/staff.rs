@@ -6,7 +6,7 @@ use super::{
     Desk,
     acts::Act,
     roster::{Mood, Worker},
-    rules::{LEAVE, TRIES, pause},
+    rules::{TRIES, pause},
 };
 use crate::error::Error;
 
@@ -16,7 +16,7 @@ const MEASURED: Duration = Duration::from_secs(1);
 /// How the last starts have fared.
 #[derive(Debug, Default)]
 pub(super) struct Starts {
-    /// How many have failed since the last one that did not.
+    /// How many have failed since a worker was of use.
     failures: u32,
     why: Option<Error>,
     /// Nothing is started before this time.
@@ -26,8 +26,16 @@ pub(super) struct Starts {
 }
 
 impl Starts {
+    /// Notes that a worker has started, which may still fail before it is of use.
     pub(super) fn succeeded(&mut self) {
+        let failures = self.failures;
         *self = Self::default();
+        self.failures = failures;
+    }
+
+    /// Notes that a worker is of use.
+    pub(super) fn proved(&mut self) {
+        self.failures = 0;
     }
 
     pub(super) fn failed(&mut self, error: Error, is_final: bool, now: Instant) {
@@ -67,10 +75,6 @@ impl<C, W: Clone> Desk<C, W> {
         let start = self.starts.not_before.filter(|_| is_wanted);
         let has_more = self.roster.present() > self.rules.least;
         let changes = self.roster.workers.values().flat_map(|worker| {
-            let told = match worker.mood {
-                Mood::Told(at) => at.checked_add(LEAVE),
-                _ => None,
-            };
             let idle = worker.takes() && worker.is_idle() && has_more;
             let idle = worker
                 .idle_since
@@ -79,7 +83,7 @@ impl<C, W: Clone> Desk<C, W> {
             let old = worker.old_at.filter(|at| worker.takes() && *at > now);
             let measure = worker.memory.filter(|(_, at)| worker.idle_since > *at);
             let measure = measure.and_then(|(_, at)| at.checked_add(MEASURED));
-            [told, idle, old, measure.filter(|at| *at > now)]
+            [worker.mood.due(), idle, old, measure.filter(|at| *at > now)]
         });
         changes.flatten().chain(start).min()
     }
@@ -144,7 +148,7 @@ impl<C, W: Clone> Desk<C, W> {
             match worker.mood {
                 Mood::Takes => worker.left == 0 || is_more || is_last,
                 Mood::Leaves => true,
-                Mood::Told(_) | Mood::Dead => false,
+                Mood::Told(_) | Mood::Silent(_) | Mood::Dead => false,
             }
         };
         // The youngest place goes first.
@@ -157,10 +161,7 @@ impl<C, W: Clone> Desk<C, W> {
                 handle: worker.handle.clone(),
             });
         }
-        let late = |worker: &&mut Worker<C, W>| match worker.mood {
-            Mood::Told(at) => now.saturating_duration_since(at) >= LEAVE,
-            _ => false,
-        };
+        let late = |worker: &&mut Worker<C, W>| worker.mood.due().is_some_and(|due| due <= now);
         let worker = self.roster.workers.values_mut().find(late)?;
         worker.mood = Mood::Dead;
         Some(Act::Kill(worker.handle.clone()))

@@ -54,6 +54,10 @@ impl Thread {
             self.take_in(state, worker, &live, now);
         }
         state.counts.ended += 1;
+        if state.desk.is_stillborn(worker) {
+            let error = why(&live, exit, true);
+            state.desk.not_started(worker, error, false, now);
+        }
         for lost in state.desk.ended(worker, |number| live.is_unstarted(number)) {
             state.counts.lost += 1;
             let error = why(&live, exit, lost.is_unstarted);

@@ -25,7 +25,7 @@ struct Thread {
     shared: Arc<Shared>,
     workers: BTreeMap<u64, Heard>,
     /// Outcomes that are told when the lock is free.
-    settled: Vec<(Ticket, u32, Result<Decoder>)>,
+    settled: Vec<(Order<Ticket>, u32, Result<Decoder>)>,
 }
 
 /// A worker that the thread listens to.
@@ -124,13 +124,13 @@ impl Thread {
 
     /// Tells the callers. No lock is held, since that may run code of the user: wakers.
     fn tell(&mut self) {
-        for (ticket, pid, outcome) in self.settled.drain(..) {
-            ticket.settle(pid, outcome);
+        for (order, pid, outcome) in self.settled.drain(..) {
+            order.settle(pid, outcome);
         }
     }
 
     fn settle(&mut self, order: Order<Ticket>, pid: u32, outcome: Result<Decoder>) {
-        self.settled.push((order.call, pid, outcome));
+        self.settled.push((order, pid, outcome));
     }
 
     fn perform(&mut self, state: &mut State, act: Act<Ticket, Arc<Live>>, now: Instant) {
@@ -283,7 +283,7 @@ impl Thread {
                 let is_changing = order.call.load.entry.role() == Role::Changing;
                 if is_panic && is_changing && !state.desk.rules().keeps_after_panic {
                     // It ends by itself, because nobody can say what its value is.
-                    state.desk.silent(worker, |number| live.withdraw(number));
+                    state.desk.leaves(worker, |number| live.withdraw(number));
                 }
                 self.settle(
                     order,
@@ -293,16 +293,24 @@ impl Thread {
             }
         }
         if let Some(error) = live.fault() {
-            self.distrust(state, worker, live, &error);
+            self.distrust(state, (worker, live), &error, now);
         }
     }
 
     /// Kills a worker that says what makes no sense. The call that it runs is lost.
-    fn distrust(&mut self, state: &mut State, worker: u64, live: &Arc<Live>, error: &Error) {
+    fn distrust(
+        &mut self,
+        state: &mut State,
+        (worker, live): (u64, &Arc<Live>),
+        error: &Error,
+        now: Instant,
+    ) {
         let _ = live.kill();
-        let first = state.desk.first(worker);
-        state.desk.silent(worker, |number| live.withdraw(number));
-        if let Some(order) = first.and_then(|(_, number)| state.desk.settle(worker, number)) {
+        let withdraw = |number| live.withdraw(number);
+        state.desk.silent(worker, withdraw, now);
+        let runs = state.desk.first(worker);
+        let runs = runs.filter(|(_, number)| !live.withdraw(*number));
+        if let Some(order) = runs.and_then(|(_, number)| state.desk.settle(worker, number)) {
             state.counts.lost += 1;
             self.settle(order, live.id(), Err(error.clone().with_pid(live.id())));
         }
@@ -364,7 +372,8 @@ impl Thread {
         };
         if live.is_silent() && !std::mem::replace(&mut heard.is_silent, true) {
             self.shared.epoll.remove(live.socket());
-            state.desk.silent(worker, |number| live.withdraw(number));
+            let withdraw = |number| live.withdraw(number);
+            state.desk.silent(worker, withdraw, now);
         }
         if what == PIDFD {
             self.shared.epoll.remove(live.pidfd().as_fd());

@@ -1,0 +1,8 @@
+//! Pools.
+
+mod counted;
+mod deaths;
+mod ground;
+mod kills;
+mod sockets;
+mod storm;
