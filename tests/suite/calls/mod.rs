@@ -3,6 +3,7 @@
 mod deaths;
 mod given_up;
 mod held;
+mod stays;
 mod storm;
 #[cfg(feature = "tokio")]
 mod tokio;
