@@ -57,8 +57,12 @@ const ALL: [Evil; 14] = [
     Evil::Numbers,
 ];
 
-/// Writes these bytes on the page of this process, over and over.
-fn write_page(bytes: &[u8; 8]) {
+/// Writes this word on the page of this process, over and over.
+fn write_page(word: u64) {
+    write_words(&[word; 512]);
+}
+
+fn write_words(words: &[u64]) {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps
         .lines()
@@ -66,9 +70,8 @@ fn write_page(bytes: &[u8; 8]) {
     let start = line.unwrap().split('-').next().unwrap();
     let start = u64::from_str_radix(start, 16).unwrap();
     let own = fs::File::options().write(true).open("/proc/self/mem");
-    own.unwrap()
-        .write_all_at(&bytes.repeat(512), start)
-        .unwrap();
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    own.unwrap().write_all_at(&bytes, start).unwrap();
 }
 
 #[zygote::entry]
@@ -95,9 +98,9 @@ fn evil(evil: Evil) -> String {
         Evil::Call => say(&head(CALL, 0, 0, 1, 0)),
         Evil::Ready => say(&head(READY, 0, 0, 0, 0)),
         Evil::Rubbish => say(b"rubbish"),
-        Evil::Zeroes => write_page(&[0; 8]),
-        Evil::Ones => write_page(&[255; 8]),
-        Evil::Numbers => write_page(&(2_u64 << 2).to_le_bytes()),
+        Evil::Zeroes => write_page(0),
+        Evil::Ones => write_page(u64::MAX),
+        Evil::Numbers => write_page(2 << 2),
     }
     "in time".to_owned()
 }
@@ -161,4 +164,22 @@ fn whatever_is_on_the_page_the_call_that_ran_has_an_error_and_so_have_the_others
             assert!(outcome(call).unwrap_err().is_exit(), "{what:?}");
         }
     }
+}
+
+/// Notes that the calls up to 255 are given and have not begun, and ends.
+#[zygote::entry]
+#[allow(clippy::exit, reason = "what the test is about")]
+fn denies() {
+    let words: Vec<u64> = (0..256).map(|number| number << 2).collect();
+    write_words(&words);
+    std::process::exit(4);
+}
+
+/// SECURITY.md says so: this is believed.
+#[test]
+fn a_call_that_ran_may_note_that_it_had_not_begun() {
+    let _limit = watchdog(60);
+    let service = Process::new().unwrap().serve().unwrap();
+    let error = outcome(service.call(denies::task())).unwrap_err();
+    assert!(error.is_exit() && error.is_unstarted(), "{error:?}");
 }
