@@ -351,6 +351,9 @@ macro_rules! early {
     };
 }
 
+#[doc = include_str!("../docs/choosing.md")]
+pub mod choosing {}
+
 #[doc = include_str!("../docs/gotchas.md")]
 pub mod gotchas {}
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Folders of the repository that pages name files in.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     ".ci",
     "benches",
     "docs",
@@ -19,6 +19,7 @@ const FOLDERS: [&str; 10] = [
     "fuzz",
     "macros",
     "peers",
+    "service",
     "src",
     "tests",
     "thumbnails",
@@ -157,7 +158,7 @@ fn the_check_sees_what_is_missing() {
 /// Pages that rustdoc shows: where it does, no file is beside them.
 #[test]
 fn pages_of_the_crate_link_to_no_file() {
-    for page in ["README.md", "docs/gotchas.md"] {
+    for page in ["README.md", "docs/choosing.md", "docs/gotchas.md"] {
         let text = fs::read_to_string(root().join(page)).unwrap();
         assert_eq!(links(&prose(&text)), [""; 0], "{page}");
     }
