@@ -148,15 +148,15 @@ enum Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        let reason = error.message().to_owned();
         let is_death = error.is_panic() || error.is_signal() || error.is_exit();
+        let is_bad = is_death || error.is_timeout() || error.is_invalid();
         if error.is_full() || error.is_closed() {
             Self::Busy
-        } else if error.is_unstarted() {
-            Self::Service(error.to_string())
-        } else if is_death || error.is_timeout() || error.is_invalid() {
-            Self::Picture(error.message().to_owned())
+        } else if is_bad && !error.is_unstarted() {
+            Self::Picture(reason)
         } else {
-            Self::Service(error.to_string())
+            Self::Service(reason)
         }
     }
 }
