@@ -157,7 +157,7 @@ fn goals(all: &[Figures]) -> String {
     text
 }
 
-/// The least ratio of those cells, and whether it is enough.
+/// In how many of those cells the ratio is enough, and the least.
 fn outcome(goal: &Goal, figures: &Figures) -> String {
     let loads = LOADS.into_iter().filter(|load| (goal.counts)(*load));
     let ratio = |load| figures.ratio((goal.over, load), (goal.under, load));
@@ -168,14 +168,15 @@ fn outcome(goal: &Goal, figures: &Figures) -> String {
     let Some((least, load)) = ratios.first() else {
         return "not measured |".to_owned();
     };
-    let verdict = match goal.least {
-        Some(limit) if *least >= limit => "reached",
-        Some(_) => "**missed**",
-        None => "",
+    let [count, title] = [ratios.len().to_string(), load.title()];
+    let Some(limit) = goal.least else {
+        return format!("**{least:.2}** ({title}) |");
     };
-    let count = ratios.len();
-    format!(
-        "**{least:.2}** (least of {count}: {}) | {verdict}",
-        load.title()
-    )
+    let enough = ratios.iter().filter(|(ratio, _)| *ratio >= limit).count();
+    let verdict = if *least >= limit {
+        "reached"
+    } else {
+        "**missed**"
+    };
+    format!("{enough} of {count}; least: **{least:.2}** ({title}) | {verdict}")
 }
