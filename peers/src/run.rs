@@ -129,7 +129,7 @@ impl Programs {
                 command.arg(script("executor.py"));
                 return command;
             }
-            Who::PerlPool | Who::PerlRpc => {
+            Who::PerlPool | Who::DeepPerlPool | Who::PerlRpc => {
                 let mut command = Command::new("perl");
                 command.arg(script("anyevent.pl")).arg(who.name());
                 return command;

@@ -5,7 +5,7 @@ use strict;
 use warnings;
 
 my $what = shift;
-my $module = $what eq "perl-pool" ? "AnyEvent::Fork::Pool" : "AnyEvent::Fork::RPC";
+my $module = $what =~ /pool/ ? "AnyEvent::Fork::Pool" : "AnyEvent::Fork::RPC";
 $| = 1;
 for my $needed ("AnyEvent", "AnyEvent::Fork", $module) {
     next if eval "require $needed; 1";
@@ -16,8 +16,8 @@ for my $needed ("AnyEvent", "AnyEvent::Fork", $module) {
 }
 require Time::HiRes;
 my $loop = AnyEvent::detect();
-printf "Perl's `%s` %s (with `AnyEvent::Fork` %s, %s)\n", $module, $module->VERSION,
-    AnyEvent::Fork->VERSION, $loop =~ s/.*:://r;
+printf "Perl's `%s` %s (with `AnyEvent::Fork` %s, %s)%s\n", $module, $module->VERSION,
+    AnyEvent::Fork->VERSION, $loop =~ s/.*:://r, $what =~ /deep/ ? ", `load => 16`" : "";
 
 use constant { BYTES => 64 << 10, WORKERS => 2 };
 
@@ -47,10 +47,10 @@ sub failed {
 sub start {
     my ($function) = @_;
     my @common = ("main::$function", on_error => \&failed);
-    if ($what eq "perl-pool") {
+    if ($what =~ /pool/) {
         my @size = $function eq "fresh"
             ? (idle => 0, start => 0.001, load => 1)
-            : (idle => WORKERS);
+            : (idle => WORKERS, load => $what =~ /deep/ ? 16 : 2);
         return template()->AnyEvent::Fork::Pool::run(@common, max => WORKERS, @size);
     }
     my $template = template();

@@ -83,7 +83,7 @@ struct Goal {
     counts: fn(Load) -> bool,
 }
 
-const GOALS: [Goal; 7] = [
+const GOALS: [Goal; 8] = [
     Goal {
         what: "the pool : `procspawn::Pool`, in every cell",
         over: Who::Pool,
@@ -116,6 +116,13 @@ const GOALS: [Goal; 7] = [
         what: "the pool : Perl's `AnyEvent::Fork::Pool`, in every cell",
         over: Who::Pool,
         under: Who::PerlPool,
+        least: None,
+        counts: |_| true,
+    },
+    Goal {
+        what: "both with 16 calls given in advance",
+        over: Who::DeepPool,
+        under: Who::DeepPerlPool,
         least: None,
         counts: |_| true,
     },

@@ -21,6 +21,8 @@ pub enum Who {
     Python,
     /// Perl's `AnyEvent::Fork::Pool`.
     PerlPool,
+    /// The same with 16 calls given to each worker in advance.
+    DeepPerlPool,
     /// Two of Perl's `AnyEvent::Fork::RPC`, asked by turns.
     PerlRpc,
     /// A message to a live process and back, by hand.
@@ -38,6 +40,7 @@ pub const ALL: &[Who] = &[
     Who::Procspawn,
     Who::Python,
     Who::PerlPool,
+    Who::DeepPerlPool,
     Who::PerlRpc,
     Who::Raw,
 ];
@@ -54,6 +57,7 @@ impl Who {
             Self::Procspawn => "procspawn",
             Self::Python => "python",
             Self::PerlPool => "perl-pool",
+            Self::DeepPerlPool => "perl-deep-pool",
             Self::PerlRpc => "perl-rpc",
             Self::Raw => "raw",
         }
@@ -70,6 +74,7 @@ impl Who {
             Self::Procspawn => "`procspawn::Pool`",
             Self::Python => "Python's `ProcessPoolExecutor`",
             Self::PerlPool => "Perl's `AnyEvent::Fork::Pool`",
+            Self::DeepPerlPool => "the same, `load => 16`",
             Self::PerlRpc => "two of Perl's `AnyEvent::Fork::RPC`, by turns",
             Self::Raw => "one SEQPACKET message and back, by hand",
         }
@@ -80,7 +85,11 @@ impl Who {
     pub fn role(self) -> Role {
         match self {
             Self::Pool | Self::DeepPool | Self::Services | Self::Spawn => Role::Ours,
-            Self::Procspawn | Self::Python | Self::PerlPool | Self::PerlRpc => Role::Peer,
+            Self::Procspawn
+            | Self::Python
+            | Self::PerlPool
+            | Self::DeepPerlPool
+            | Self::PerlRpc => Role::Peer,
             Self::Raw => Role::Baseline,
         }
     }
@@ -90,7 +99,9 @@ impl Who {
     pub fn does(self, load: Load) -> bool {
         match self {
             Self::Pool | Self::Procspawn | Self::Python | Self::PerlPool => true,
-            Self::DeepPool | Self::Services | Self::PerlRpc => load.kind != Kind::Fresh,
+            Self::DeepPool | Self::Services | Self::DeepPerlPool | Self::PerlRpc => {
+                load.kind != Kind::Fresh
+            }
             Self::Spawn => load.kind == Kind::Fresh,
             Self::Raw => load.many == 1 && matches!(load.kind, Kind::Number | Kind::Bytes),
         }
@@ -99,6 +110,9 @@ impl Who {
     /// Tells whether it may be missing here: it is no part of this package.
     #[must_use]
     pub fn may_be_missing(self) -> bool {
-        matches!(self, Self::Python | Self::PerlPool | Self::PerlRpc)
+        matches!(
+            self,
+            Self::Python | Self::PerlPool | Self::DeepPerlPool | Self::PerlRpc
+        )
     }
 }
