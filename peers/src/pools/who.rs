@@ -74,7 +74,7 @@ impl Who {
             Self::Procspawn => "`procspawn::Pool`",
             Self::Python => "Python's `ProcessPoolExecutor`",
             Self::PerlPool => "Perl's `AnyEvent::Fork::Pool`",
-            Self::DeepPerlPool => "the same, `load => 16`",
+            Self::DeepPerlPool => "Perl's `AnyEvent::Fork::Pool`, `load => 16`",
             Self::PerlRpc => "two of Perl's `AnyEvent::Fork::RPC`, by turns",
             Self::Raw => "one SEQPACKET message and back, by hand",
         }
