@@ -16,7 +16,7 @@ pub(crate) fn answer(name: &str) -> Result<()> {
     let Some(who) = who.into_iter().find(|who| who.name() == name) else {
         bail!("not here: {name}");
     };
-    let builder = || Pool::builder(|| Process::new()).workers(WORKERS..=WORKERS);
+    let builder = || Pool::builder(Process::new).workers(WORKERS..=WORKERS);
     let pool = match who {
         Who::DeepPool => builder().depth(16).build()?,
         _ => Pool::new(WORKERS)?,
