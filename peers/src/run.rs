@@ -54,9 +54,6 @@ impl Programs {
             cargo.arg("--release");
         }
         cargo.args(["--package", "peers", "--bin", "ours", "--bin", "peer"]);
-        if cfg!(feature = "pool") {
-            cargo.args(["--features", "peers/pool"]);
-        }
         for name in startup::NAMES {
             cargo.args(["--package", name, "--bin", name]);
         }

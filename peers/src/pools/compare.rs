@@ -101,14 +101,14 @@ fn compare(
     };
     let mut asked = BTreeMap::new();
     for who in ALL {
-        match Asked::start(&mut programs.pools(*who)) {
+        match Asked::start(&mut programs.pools(who)) {
             Ok(program) => {
-                figures.titles.insert(*who, program.title.clone());
-                asked.insert(*who, program);
+                figures.titles.insert(who, program.title.clone());
+                asked.insert(who, program);
             }
             Err(error) if who.role() == Role::Ours => bail!("{}: {error:#}", who.title()),
             Err(error) => {
-                figures.missing.insert(*who, format!("{error:#}"));
+                figures.missing.insert(who, format!("{error:#}"));
             }
         }
     }

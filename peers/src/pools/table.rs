@@ -32,9 +32,9 @@ fn cells(figures: &Figures) -> String {
     text += &"---|".repeat(LOADS.len());
     text.push('\n');
     for who in ALL {
-        let (title, row) = match figures.missing.get(who) {
+        let (title, row) = match figures.missing.get(&who) {
             Some(why) => (who.title(), left_out(why)),
-            None => (title(figures, *who), row(figures, *who)),
+            None => (title(figures, who), row(figures, who)),
         };
         let _ = writeln!(text, "| {title} | {row} |");
     }
@@ -151,7 +151,7 @@ fn goals(all: &[Figures]) -> String {
     text += "\n|---|---|";
     text += &"---|---|".repeat(all.len());
     text.push('\n');
-    for goal in GOALS.iter().filter(|goal| ALL.contains(&goal.over)) {
+    for goal in &GOALS {
         let least = goal
             .least
             .map_or("–".to_owned(), |least| format!("≥ {least}"));

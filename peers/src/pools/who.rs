@@ -30,10 +30,8 @@ pub enum Who {
 }
 
 /// All, in the order of the table.
-pub const ALL: &[Who] = &[
-    #[cfg(feature = "pool")]
+pub const ALL: [Who; 10] = [
     Who::Pool,
-    #[cfg(feature = "pool")]
     Who::DeepPool,
     Who::Services,
     Who::Spawn,

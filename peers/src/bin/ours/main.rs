@@ -10,7 +10,6 @@ mod command;
 mod crowd;
 mod echo;
 mod memory;
-#[cfg(feature = "pool")]
 mod pool;
 mod pools;
 mod shared;

@@ -6,9 +6,7 @@ use anyhow::{Context, Result, bail};
 use peers::pools::{Kind, Load, Who, flight, load::WORKERS, serve, window::work};
 use zygote::{Process, Service};
 
-#[cfg(feature = "pool")]
-use crate::pool;
-use crate::ways::number;
+use crate::{pool, ways::number};
 
 #[zygote::entry]
 pub(crate) fn worked(value: u64) -> std::result::Result<u64, String> {
@@ -31,10 +29,7 @@ pub(crate) fn answer(name: &str) -> Result<()> {
     } else if name == Who::Spawn.name() {
         serve(Who::Spawn.title(), spawn_rate)
     } else {
-        #[cfg(feature = "pool")]
-        return pool::answer(name);
-        #[cfg(not(feature = "pool"))]
-        bail!("not here: {name}")
+        pool::answer(name)
     }
 }
 
