@@ -164,7 +164,7 @@ fn goals(all: &[Figures]) -> String {
     text
 }
 
-/// In how many of those cells the ratio is enough, and the least.
+/// In how many of those cells the ratio is enough, and the others; or the least.
 fn outcome(goal: &Goal, figures: &Figures) -> String {
     let loads = LOADS.into_iter().filter(|load| (goal.counts)(*load));
     let ratio = |load| figures.ratio((goal.over, load), (goal.under, load));
@@ -172,18 +172,19 @@ fn outcome(goal: &Goal, figures: &Figures) -> String {
         .filter_map(|load| Some((ratio(load)?, load)))
         .collect();
     ratios.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let Some((least, load)) = ratios.first() else {
+    let Some(least) = ratios.first() else {
         return "not measured |".to_owned();
     };
-    let [count, title] = [ratios.len().to_string(), load.title()];
+    let one = |(ratio, load): &(f64, Load)| format!("**{ratio:.2}** ({})", load.title());
     let Some(limit) = goal.least else {
-        return format!("**{least:.2}** ({title}) |");
+        return format!("{} |", one(least));
     };
-    let enough = ratios.iter().filter(|(ratio, _)| *ratio >= limit).count();
-    let verdict = if *least >= limit {
-        "reached"
-    } else {
-        "**missed**"
-    };
-    format!("{enough} of {count}; least: **{least:.2}** ({title}) | {verdict}")
+    let below: Vec<_> = ratios.iter().filter(|(ratio, _)| *ratio < limit).collect();
+    if below.is_empty() {
+        return format!("{} | reached", one(least));
+    }
+    let enough = ratios.len() - below.len();
+    let below: Vec<_> = below.into_iter().map(one).collect();
+    let all = ratios.len();
+    format!("{enough} of {all}; not {} | **missed**", below.join(", "))
 }
