@@ -14,6 +14,7 @@ pub mod goals;
 pub mod machine;
 pub mod memory;
 pub mod plot;
+pub mod pools;
 pub mod program;
 pub mod report;
 pub mod run;

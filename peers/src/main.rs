@@ -5,13 +5,17 @@
     reason = "it is a program that prints tables"
 )]
 
-use std::{io::IsTerminal, path::Path, time::Instant};
+use std::{
+    io::IsTerminal,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use peers::{
     collect::{Effort, State, collect},
-    machine,
+    machine, pools,
     report::{plots, put, tables},
     run::{Programs, builds, root},
     ways::Name,
@@ -21,6 +25,7 @@ use peers::{
 /// CPU and not, prints tables of it, and writes them into docs/performance.md
 /// and plots into docs/plots.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
     /// Only sees that all of it works: no figure is worth anything. Writes no file.
     #[arg(long)]
@@ -32,6 +37,19 @@ struct Options {
     /// docs/performance.md.
     #[arg(long)]
     build: bool,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Compares pools of processes: calls a second, pinned to one CPU and not;
+    /// written into docs/performance.md.
+    Pools {
+        /// Only sees that all of it works. Writes no file.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 const PARTS: [&str; 11] = [
@@ -47,16 +65,19 @@ fn main() -> Result<()> {
     }
     let begin = Instant::now();
     let programs = Programs::build()?;
+    let mut say = |what: &str| {
+        if std::io::stderr().is_terminal() {
+            eprintln!("{:4.0} s  {what}", begin.elapsed().as_secs_f64());
+        }
+    };
+    if let Some(Part::Pools { quick }) = options.part {
+        return pools(&programs, quick, &document, &mut say);
+    }
     let facts = machine::facts();
     let effort = if options.quick {
         Effort::quick(options.only.clone())
     } else {
         Effort::full(options.only.clone())
-    };
-    let mut say = |what: &str| {
-        if std::io::stderr().is_terminal() {
-            eprintln!("{:4.0} s  {what}", begin.elapsed().as_secs_f64());
-        }
     };
     let pinned = machine::pin()?;
     let place = format!("pinned to CPU {}", pinned.cpu());
@@ -70,7 +91,8 @@ fn main() -> Result<()> {
     let tables = tables(&facts, &states);
     println!("{tables}");
     if options.quick {
-        return check(&states);
+        check(&states)?;
+        return pools(&programs, true, &document, &mut say);
     }
     if options.only.is_empty() {
         let written = plots::all(&root().join("docs/plots"), &states[0])?;
@@ -90,7 +112,8 @@ fn main() -> Result<()> {
 }
 
 fn tables(facts: &[(&str, String)], states: &[State]) -> String {
-    let mut text = tables::machine(facts, states);
+    let places: Vec<_> = states.iter().map(|state| state.place.as_str()).collect();
+    let mut text = tables::machine(facts, &places);
     text += "\n## Goals\n\n";
     text += &tables::goals(states);
     for state in states {
@@ -111,6 +134,24 @@ fn check(states: &[State]) -> Result<()> {
             };
             ensure!(is_known, "{}: {why}", name.title());
         }
+    }
+    Ok(())
+}
+
+fn pools(
+    programs: &Programs,
+    is_quick: bool,
+    document: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let facts = machine::facts();
+    let (rounds, length) = if is_quick { (1, 0) } else { (5, 200) };
+    let figures = pools::measure(programs, rounds, Duration::from_millis(length), say)?;
+    let tables = pools::table::all(&facts, &figures);
+    println!("{tables}\n{}", pools::table::missing(&figures));
+    figures.iter().try_for_each(pools::Figures::check)?;
+    if !is_quick {
+        put(document, "pools", &tables)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     goals::Found,
+    pools::Who,
     startup,
     survey::{Plan, Survey},
     ways::{Kind, Name},
@@ -113,6 +114,28 @@ impl Programs {
         answer(&mut command).with_context(|| format!("measuring {group}"))
     }
 
+    /// The program that measures this pool when it is asked.
+    #[must_use]
+    pub fn pools(&self, who: Who) -> Command {
+        let script = |name| root().join("peers/src/pools").join(name);
+        let mut command = match who {
+            Who::Pool | Who::DeepPool | Who::Services | Who::Spawn => Command::new(&self.ours),
+            Who::Procspawn | Who::Raw => Command::new(&self.peer),
+            Who::Python => {
+                let mut command = Command::new("python3");
+                command.arg(script("executor.py"));
+                return command;
+            }
+            Who::PerlPool | Who::DeepPerlPool | Who::PerlRpc => {
+                let mut command = Command::new("perl");
+                command.arg(script("anyevent.pl")).arg(who.name());
+                return command;
+            }
+        };
+        command.args(["pools", who.name()]);
+        command
+    }
+
     /// What `early!()` adds to a start, of so many.
     ///
     /// # Errors
@@ -138,7 +161,7 @@ fn answer<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
         .stdout(Stdio::piped())
         .stderr(complaints.reopen()?)
         .spawn()?;
-    let line = line(&mut child);
+    let line = line(&mut child, PATIENCE);
     if line.is_err() {
         let _ = child.kill();
     }
@@ -152,9 +175,9 @@ fn answer<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
 }
 
 /// What comes until the end of the line, or the end.
-fn line(child: &mut Child) -> Result<String> {
+pub(crate) fn line(child: &mut Child, patience: Duration) -> Result<String> {
     let out = child.stdout.as_mut().context("no pipe")?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience;
     let mut text = Vec::new();
     let mut buffer = vec![0; 1 << 16];
     while text.last() != Some(&b'\n') {
@@ -162,7 +185,7 @@ fn line(child: &mut Child) -> Result<String> {
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut ready = [PollFd::new(out.as_fd(), PollFlags::POLLIN)];
         if poll(&mut ready, timeout)? == 0 {
-            bail!("not done after {} s", PATIENCE.as_secs());
+            bail!("not done after {} s", patience.as_secs());
         }
         match out.read(&mut buffer)? {
             0 => break,
@@ -174,7 +197,7 @@ fn line(child: &mut Child) -> Result<String> {
 
 /// The reason in what a program has complained: the message of its first panic or
 /// its error.
-fn reason(complaint: &str, status: &str) -> String {
+pub(crate) fn reason(complaint: &str, status: &str) -> String {
     let mut lines = complaint.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or(status).trim();
     match (first.strip_prefix("Error: "), first.find(" panicked at ")) {

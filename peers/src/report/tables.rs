@@ -12,12 +12,11 @@ use crate::{
 
 /// The facts about the machine.
 #[must_use]
-pub fn machine(facts: &[(&str, String)], states: &[State]) -> String {
+pub fn machine(facts: &[(&str, String)], places: &[&str]) -> String {
     let mut text = String::from("| | |\n|---|---|\n");
     for (what, value) in facts {
         let _ = writeln!(text, "| {what} | {value} |");
     }
-    let places: Vec<_> = states.iter().map(|state| state.place.as_str()).collect();
     let _ = writeln!(text, "| measured | {} |", places.join("; "));
     text
 }
@@ -173,7 +172,7 @@ fn row(survey: &Survey) -> String {
 }
 
 /// With as many digits as say something.
-fn short(figure: f64) -> String {
+pub(crate) fn short(figure: f64) -> String {
     if figure < 20.0 {
         format!("{figure:.1}")
     } else {

@@ -2,13 +2,16 @@
 //!
 //! `ours survey WAY PLAN` measures one way as the plan says; `ours goal GROUP
 //! LENGTH` makes one run of a group of goals, each figure measured for so many
-//! milliseconds. Both print what they found for `peers`.
+//! milliseconds. Both print what they found for `peers`. `ours pools NAME` answers its
+//! requests.
 #![allow(clippy::print_stdout, reason = "what it found is for its caller")]
 
 mod command;
 mod crowd;
 mod echo;
 mod memory;
+mod pool;
+mod pools;
 mod shared;
 mod spawn;
 mod stall;
@@ -35,6 +38,7 @@ struct Baselines {
 fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     let found = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["pools", name] => return pools::answer(name),
         ["survey", name, plan] => {
             let way = ways::by_name(serde_json::from_str(name)?)?;
             serde_json::to_string(&survey(&*way, &serde_json::from_str(plan)?)?)?

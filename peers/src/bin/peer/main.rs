@@ -2,14 +2,15 @@
 //!
 //! `peer WAY PLAN` measures one way as the plan says (both as `peers` wrote
 //! them) and prints the survey; each way has a process of its own, set up as
-//! its crate asks. `peer answer VALUE` and `peer idle`
-//! are the program that ways execute.
+//! its crate asks. `peer pools NAME` answers requests to measure a pool. `peer answer
+//! VALUE` and `peer idle` are the program that ways execute.
 #![allow(clippy::print_stdout, reason = "what it found is for its caller")]
 
 mod anyevent;
 mod crossmist;
 mod jprendes;
 mod mem_isolate;
+mod pools;
 mod procspawn;
 mod tokio;
 
@@ -34,6 +35,7 @@ fn main() -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [program::ANSWER, value] => program::answer(value),
         [program::IDLE] => program::idle(),
+        ["pools", name] => pools::answer(name),
         [name, plan] => {
             let way = way(serde_json::from_str(name)?)?;
             let found = survey(&*way, &serde_json::from_str(plan)?)?;
