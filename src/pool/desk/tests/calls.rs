@@ -225,12 +225,11 @@ fn a_silent_worker_keeps_what_it_has_begun_only() {
     scene.calls(1..=3);
     scene.act();
     let first = scene.first(1);
-    scene.desk.silent(1, |number| number != first);
+    scene.desk.silent(1, |number| number != first, scene.now);
     assert_eq!(scene.counts(), [1, 0, 2, 1]);
     assert_eq!(scene.start(), [], "the first one still runs");
-    assert_eq!(scene.answer(1), []);
+    assert_eq!(scene.die(1), [1]);
     assert_eq!(scene.start(), [(2, 2), (2, 3)]);
-    assert_eq!(scene.ended, [1]);
 }
 
 #[test]
