@@ -19,7 +19,7 @@
 //! makes it hang, and one makes it eat memory ([`sample`]).
 //!
 //! Where to look: [`decode`] is all that runs in a worker, [`watch`] is all
-//! that the program does about workers.
+//! that the program does about workers: it has a pool of them.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -1,19 +1,21 @@
-//! What the program does about workers: it keeps a few of them busy, and ends
-//! those that take too long or too much.
+//! What the program does about workers: it has a pool of them, which ends those that
+//! take too long or too much.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
 };
 
 use image::RgbImage;
-use zygote::{Process, Stdio, Worker};
+use zygote::{Error, Pool, Process, Stdio};
 
 use crate::decode::{Decoded, Fault, SIDE, thumbnail};
 
-/// How often time and memory are looked at.
+/// How often memory is looked at.
 const TICK: Duration = Duration::from_millis(10);
 
 /// What is allowed.
@@ -30,6 +32,15 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Makes a pool in which each picture has a process of its own.
+    fn pool(&self) -> zygote::Result<Pool> {
+        Pool::builder(self.process()?)
+            .workers(0..=self.workers)
+            .calls(1)
+            .time_limit(self.time)
+            .build()
+    }
+
     /// What a picture is decoded in.
     fn process(&self) -> zygote::Result<Process> {
         // What a dying decoder says would tear the progress bar apart.
@@ -43,6 +54,15 @@ impl Limits {
         }
         Ok(process)
     }
+
+    /// Says why there is no thumbnail.
+    fn reason(&self, error: &Error) -> String {
+        if error.is_timeout() {
+            return format!("took more than {} s", self.time.as_secs());
+        }
+        let ended = error.exit().map(|exit| format!("the decoder {exit}"));
+        ended.unwrap_or_else(|| error.to_string())
+    }
 }
 
 /// A thumbnail that has the size it claims.
@@ -51,110 +71,69 @@ pub(crate) struct Thumbnail {
     pub(crate) pixels: RgbImage,
 }
 
-/// A picture that is being decoded.
-struct Job {
-    index: usize,
-    worker: Worker<Result<Decoded, String>>,
-    started: Instant,
-    /// Why the worker was killed, if it was.
-    killed: Option<String>,
-}
-
 /// Decodes all pictures and says of each what came of it: a thumbnail, or the
 /// reason why there is none.
-///
-/// One thread is enough: nothing here takes long but waiting, and that is done
-/// for all workers at once.
 pub(crate) fn run(
     pictures: &[PathBuf],
     faults: &BTreeMap<usize, Fault>,
     limits: &Limits,
     mut done: impl FnMut(usize, Result<Thumbnail, String>),
 ) -> zygote::Result<()> {
-    let mut waiting = pictures.iter().enumerate();
-    let mut running: Vec<Job> = Vec::new();
-    let mut next_look = Instant::now() + TICK;
-    loop {
-        while running.len() < limits.workers {
-            let Some((index, path)) = waiting.next() else {
-                break;
-            };
-            match Job::start(index, path, limits, faults.get(&index).copied()) {
-                Ok(job) => running.push(job),
-                Err(error) => done(index, Err(error.to_string())),
-            }
+    let pool = limits.pool()?;
+    let next = Mutex::new(pictures.iter().enumerate());
+    let next = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        // Each of them waits for one worker.
+        for _ in 0..limits.workers {
+            let (next, pool, tell) = (&next, &pool, tell.clone());
+            scope.spawn(move || {
+                while let Some((index, path)) = next() {
+                    let fault = faults.get(&index).copied();
+                    // The other end is there until the last of them has ended.
+                    let _ = tell.send((index, decode(pool, limits, path, fault)));
+                }
+            });
         }
-        if running.is_empty() {
-            return Ok(());
+        drop(tell);
+        for (index, outcome) in told {
+            done(index, outcome);
         }
-
-        let workers = running.iter().map(|job| &job.worker);
-        let left = next_look.saturating_duration_since(Instant::now());
-        // From behind: what is taken out moves none that is still to be.
-        for ready in zygote::wait_any_timeout(workers, left)?.into_iter().rev() {
-            let job = running.swap_remove(ready);
-            done(job.index, job.outcome());
-        }
-        if Instant::now() >= next_look {
-            for job in &mut running {
-                job.check(limits)?;
-            }
-            next_look = Instant::now() + TICK;
-        }
-    }
+    });
+    pool.shutdown(limits.time)
 }
 
-impl Job {
-    fn start(
-        index: usize,
-        path: &Path,
-        limits: &Limits,
-        fault: Option<Fault>,
-    ) -> zygote::Result<Self> {
-        let task = thumbnail::task(File::open(path)?, fault);
-        Ok(Self {
-            index,
-            worker: limits.process()?.run(task)?,
-            started: Instant::now(),
-            killed: None,
-        })
-    }
-
-    /// Kills the worker if it has gone beyond what is allowed.
-    fn check(&mut self, limits: &Limits) -> zygote::Result<()> {
-        let reason = if self.killed.is_some() {
-            return Ok(());
-        } else if self.started.elapsed() > limits.time {
-            format!("took more than {} s", limits.time.as_secs())
-        } else if resident(self.worker.id()) > limits.memory {
-            format!("took more than {} MB of memory", limits.memory >> 20)
-        } else {
-            return Ok(());
-        };
-        self.worker.kill()?;
-        self.killed = Some(reason);
-        Ok(())
-    }
-
-    /// What came of it: the decoder's own words, or how the worker ended.
-    fn outcome(self) -> Result<Thumbnail, String> {
-        let decoded = match self.worker.join() {
-            Ok(decoded) => decoded?,
-            Err(error) => {
-                let ended = || error.exit().map(|exit| format!("the decoder {exit}"));
-                let reason = self.killed.or_else(ended);
-                return Err(reason.unwrap_or_else(|| error.to_string()));
+/// Has a picture decoded: gives the decoder's own words, or how the worker ended.
+fn decode(
+    pool: &Pool,
+    limits: &Limits,
+    path: &Path,
+    fault: Option<Fault>,
+) -> Result<Thumbnail, String> {
+    let picture = File::open(path).map_err(|error| error.to_string())?;
+    let mut call = pool.call(thumbnail::task(picture, fault));
+    let decoded: Decoded = loop {
+        match call.join_timeout(TICK) {
+            Ok(Some(decoded)) => break decoded?,
+            Ok(None) if call.pid().map_or(0, resident) > limits.memory => {
+                drop(call.kill_on_drop(true));
+                return Err(format!(
+                    "took more than {} MB of memory",
+                    limits.memory >> 20
+                ));
             }
-        };
-        let (width, height) = decoded.size;
-        let pixels = RgbImage::from_raw(width, height, decoded.rgb)
-            .filter(|pixels| pixels.width().max(pixels.height()) <= SIDE)
-            .ok_or("the worker sent something else than a thumbnail")?;
-        Ok(Thumbnail {
-            original: decoded.original,
-            pixels,
-        })
-    }
+            Ok(None) => {}
+            Err(error) => return Err(limits.reason(&error)),
+        }
+    };
+    let (width, height) = decoded.size;
+    let pixels = RgbImage::from_raw(width, height, decoded.rgb)
+        .filter(|pixels| pixels.width().max(pixels.height()) <= SIDE)
+        .ok_or("the worker sent something else than a thumbnail")?;
+    Ok(Thumbnail {
+        original: decoded.original,
+        pixels,
+    })
 }
 
 /// The bytes of memory that a process has in use; 0 if it has gone.
