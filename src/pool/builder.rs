@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::{Manner, Process},
-    error::Result,
+    error::{Error, Result},
     exit::Exit,
     phase,
     sys::poll::Deadline,
@@ -216,6 +216,10 @@ impl<S: 'static> Builder<S> {
     /// started; or no process can be started here, for example in a hook or in a confined
     /// worker. Then nothing is left of the pool.
     pub fn build(self) -> Result<Pool<S>> {
+        self.start().map_err(Error::unstarted)
+    }
+
+    fn start(self) -> Result<Pool<S>> {
         phase::check()?;
         let Self {
             mut template,

@@ -227,6 +227,11 @@ impl Shared {
     pub(super) fn kill(&self, id: u64) -> Result<()> {
         self.check()?;
         let killed = self.change(|state| -> Result<_> {
+            // Its worker has perhaps ended a moment ago, and it is to run again.
+            if let Some(order) = state.desk.take_back(id) {
+                state.counts.cancelled += 1;
+                return Ok(Some((order, 0, Error::withdrawn())));
+            }
             let Some((worker, live, number)) = state.desk.find(id) else {
                 return Ok(None);
             };
@@ -234,10 +239,11 @@ impl Shared {
             state.desk.dying(worker);
             state.counts.cancelled += 1;
             let order = state.desk.settle(worker, number);
-            Ok(order.map(|order| (order, live.id())))
+            let pid = live.id();
+            Ok(order.map(|order| (order, pid, Error::call_killed(pid))))
         })?;
-        if let Some((order, pid)) = killed {
-            order.settle(pid, Err(Error::call_killed(pid)));
+        if let Some((order, pid, error)) = killed {
+            order.settle(pid, Err(error));
         }
         Ok(())
     }

@@ -11,6 +11,8 @@
 
 mod fed;
 mod frames;
+#[cfg(feature = "pool")]
+mod pool;
 mod service;
 #[path = "../util/mod.rs"]
 mod util;

@@ -19,7 +19,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-enum Evil {
+pub(crate) enum Evil {
     /// An answer to a call that was never made.
     Stranger,
     /// Two answers to its own call.
@@ -40,7 +40,7 @@ enum Evil {
     Numbers,
 }
 
-const ALL: [Evil; 14] = [
+pub(crate) const ALL: [Evil; 14] = [
     Evil::Stranger,
     Evil::Twice,
     Evil::Early,
@@ -75,7 +75,7 @@ fn write_words(words: &[u64]) {
 }
 
 #[zygote::entry]
-fn evil(evil: Evil) -> String {
+pub(crate) fn evil(evil: Evil) -> String {
     let say = |bytes: &[u8]| {
         let _ = send(own_socket(), bytes, &[]);
     };

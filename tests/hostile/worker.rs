@@ -21,7 +21,7 @@ use crate::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-enum Evil {
+pub(crate) enum Evil {
     Random(u64),
     Gibibyte,
     Descriptors,
@@ -73,7 +73,7 @@ fn in_memory(length: i64, memory: &impl AsFd) {
     send(own_socket(), &head, &[memory.as_fd()]).unwrap();
 }
 
-fn act(evil: Evil) {
+pub(crate) fn act(evil: Evil) {
     let socket = own_socket();
     let say = |bytes: &[u8]| send(socket, bytes, &[]).is_ok();
     match evil {

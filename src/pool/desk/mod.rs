@@ -339,8 +339,8 @@ impl<C, W: Clone> Desk<C, W> {
                 false => {
                     let left = order.limits.retries.checked_sub(1);
                     order.limits.retries = left.unwrap_or(0);
-                    order.has_begun = true;
-                    left.is_some()
+                    order.has_begun = left.is_some();
+                    order.has_begun
                 }
             };
             match goes_on {

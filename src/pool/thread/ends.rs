@@ -52,6 +52,8 @@ impl Thread {
         // What it has said before it ended counts.
         if !heard.is_silent {
             self.take_in(state, worker, &live, now);
+            // Another process may hold it, and then it would be ready for ever.
+            self.shared.epoll.remove(live.socket());
         }
         state.counts.ended += 1;
         if state.desk.is_stillborn(worker) {

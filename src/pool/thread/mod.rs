@@ -77,6 +77,8 @@ fn run(shared: Arc<Shared>) {
     }
     shared.starter.close();
     if end.as_ref().is_some_and(Result::is_err) {
+        // No call may come between: nobody would run it.
+        shared.close();
         shared.kill_all();
     }
     let mut state = shared.lock();
@@ -199,14 +201,17 @@ impl Thread {
                 memory,
             } => {
                 let handle = Arc::new(live);
-                self.listen(state, worker, &handle);
+                let listens = self.listen(state, worker, &handle);
                 let start = Started {
                     handle,
                     generation,
                     memory,
                 };
                 state.counts.started += 1;
-                state.desk.started(worker, start, now);
+                match listens {
+                    Ok(()) => state.desk.started(worker, start, now),
+                    Err(error) => state.desk.not_started(worker, error, false, now),
+                }
             }
             Report::NotStarted {
                 worker,
@@ -218,24 +223,28 @@ impl Thread {
         self.shared.tell_changed();
     }
 
-    /// Listens to a worker that has started.
-    fn listen(&mut self, state: &State, worker: u64, live: &Arc<Live>) {
+    /// Listens to a worker that has started. One that cannot be listened to is killed.
+    fn listen(&mut self, state: &State, worker: u64, live: &Arc<Live>) -> Result<()> {
         let epoll = &self.shared.epoll;
         let listens = epoll
             .add(live.socket(), worker * 2 + SOCKET)
             .and_then(|()| epoll.add(live.pidfd(), worker * 2 + PIDFD));
-        let place = state.desk.place(worker).unwrap_or(0);
+        let ending = listens.is_err().then(|| {
+            epoll.remove(live.socket());
+            let _ = live.kill();
+            Ending::new(Instant::now(), true)
+        });
         let heard = Heard {
             live: Arc::clone(live),
-            place,
-            is_silent: false,
-            // One that cannot be listened to is of no use.
-            ending: listens.is_err().then(|| {
-                let _ = live.kill();
-                Ending::new(Instant::now(), true)
-            }),
+            place: state.desk.place(worker).unwrap_or(0),
+            is_silent: ending.is_some(),
+            ending,
         };
         self.workers.insert(worker, heard);
+        listens.map_err(|error| {
+            let error = Error::os("epoll_ctl for a pool failed", error);
+            error.with_pid(live.id()).unstarted()
+        })
     }
 }
 

@@ -18,6 +18,7 @@ mod clean;
 mod probe;
 
 mod ends;
+mod pools;
 mod scene;
 mod starts;
 mod steps;

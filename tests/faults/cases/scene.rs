@@ -33,10 +33,10 @@ pub(crate) const GROUND: &str = "ZYGOTE_TEST_GROUND";
 pub(crate) const DONE: &str = "ZYGOTE_FAIL_DONE";
 
 /// More than fits into a message.
-const BIG: usize = 300_000;
+pub(crate) const BIG: usize = 300_000;
 
 /// Says that a task ran, in one write.
-fn ran(name: &str) {
+pub(crate) fn ran(name: &str) {
     let path = env::var_os(RECORD).unwrap();
     let mut file = OpenOptions::new().append(true).open(path).unwrap();
     file.write_all(format!("{name}\n").as_bytes()).unwrap();
@@ -76,7 +76,7 @@ fn sum(bytes: &Vec<u8>, name: String) -> usize {
 }
 
 /// What a call has come to: an outcome, or a worker that is to give one.
-enum Call {
+pub(crate) enum Call {
     Over(Result<()>),
     Open(Box<dyn FnMut() -> Option<Result<()>>>),
 }
@@ -113,7 +113,7 @@ fn follow<R: 'static>(
 }
 
 /// Waits for a call as [`follow`] waits for a worker, and then kills that.
-fn answer<R: 'static>(
+pub(crate) fn answer<R: 'static>(
     call: zygote::Call<R>,
     deadline: Duration,
     expected: impl Fn(R) + 'static,
@@ -229,12 +229,23 @@ fn calls(round: &str, deadline: Duration) -> Vec<(String, Call)> {
 
 /// Everything once, with a fault somewhere, and once more without.
 pub(crate) fn scene(is_warm: bool) {
+    scene_of(is_warm, calls, || {
+        assert_ne!(Ground::take().to_string(), "")
+    });
+}
+
+/// The same with these calls, and this when nothing has gone wrong yet.
+pub(crate) fn scene_of(
+    is_warm: bool,
+    mut calls: impl FnMut(&str, Duration) -> Vec<(String, Call)>,
+    settle: impl Fn(),
+) {
     let done = PathBuf::from(env::var_os(DONE).unwrap());
     if is_warm {
         // The fault is still far: the file is there.
         assert!(done.exists());
         finish(calls("before", LIMIT), true);
-        Ground::take();
+        settle();
         fs::remove_file(&done).unwrap();
     }
     let deadline = env::var_os(HARMLESS).map_or(DEADLINE, |_| LIMIT);
@@ -265,7 +276,7 @@ pub(crate) fn scene(is_warm: bool) {
 }
 
 /// Takes every outcome; gives the errors.
-fn finish(calls: Vec<(String, Call)>, must_succeed: bool) -> Vec<(String, Error)> {
+pub(crate) fn finish(calls: Vec<(String, Call)>, must_succeed: bool) -> Vec<(String, Error)> {
     let mut failed = Vec::new();
     for (name, call) in calls {
         let outcome = match call {

@@ -16,6 +16,7 @@ use std::{
 use zygote::__private::STEPS;
 
 use super::{
+    pools,
     probe::{self, LIMIT, Probe, is_alive, living, send, stat, until},
     scene::{DONE, GROUND, HARMLESS, RECORD, scene},
 };
@@ -24,6 +25,8 @@ use super::{
 /// the ten seconds after which an executed template is given up.
 const LONG: Duration = Duration::from_secs(40);
 
+const ROLES: [&str; 3] = ["cold", "warm", "pools"];
+
 /// Programs at the same time: most of the time they wait.
 const LANES: usize = 6;
 
@@ -31,6 +34,7 @@ pub(crate) fn play(role: &str) {
     match role {
         "cold" => scene(false),
         "warm" => scene(true),
+        "pools" => pools::scene(),
         _ => super::ends::play(role),
     }
 }
@@ -40,7 +44,8 @@ pub(crate) fn play(role: &str) {
 struct Case {
     step: &'static str,
     what: String,
-    is_warm: bool,
+    /// What the program does: `cold`, `warm` or `pools`.
+    role: &'static str,
     /// Where the steps go that are reached.
     steps: Option<PathBuf>,
 }
@@ -56,12 +61,12 @@ struct Seen {
 }
 
 impl Case {
-    fn new(step: &'static str, what: impl Into<String>, is_warm: bool) -> Self {
+    fn new(step: &'static str, what: impl Into<String>, role: &'static str) -> Self {
         let what = what.into();
         Self {
             step,
             what,
-            is_warm,
+            role,
             steps: None,
         }
     }
@@ -75,10 +80,10 @@ impl Case {
         let directory = tempfile::tempdir().unwrap();
         let (record, done) = (directory.path().join("ran"), directory.path().join("done"));
         fs::write(&record, "").unwrap();
-        if self.is_warm {
+        if self.role != "cold" {
             fs::write(&done, "").unwrap();
         }
-        let mut command = probe::command(if self.is_warm { "warm" } else { "cold" });
+        let mut command = probe::command(self.role);
         command
             .env("ZYGOTE_FAIL", format!("{}={}", self.step, self.what))
             .env(DONE, &done)
@@ -138,7 +143,8 @@ fn errors(call: &str) -> &'static [i32] {
         "sendmsg" => &[libc::ENOMEM, libc::ETOOMANYREFS],
         "recvmsg" | "ppoll" => &[libc::ENOMEM],
         "pidfd_open" => &[libc::EMFILE, libc::ENOSYS],
-        "signalfd" | "memfd_create" => &[libc::EMFILE, libc::ENOMEM],
+        "signalfd" | "memfd_create" | "epoll_create1" | "eventfd" => &[libc::EMFILE, libc::ENOMEM],
+        "epoll_ctl" => &[libc::ENOSPC, libc::ENOMEM],
         _ => &[],
     }
 }
@@ -168,7 +174,7 @@ fn cases() -> Vec<Case> {
         // A program that leaves by itself before it looks at its token is given up.
         whats.retain(|what| what != "exit" || *step != "executed: before token");
         for what in whats {
-            all.extend([false, true].map(|is_warm| Case::new(step, what.clone(), is_warm)));
+            all.extend(ROLES.map(|role| Case::new(step, what.clone(), role)));
         }
     }
     all
@@ -199,7 +205,7 @@ fn run(cases: &[Case], ground: &str) -> Vec<(Case, Seen)> {
 #[test]
 fn each_process_may_fail_at_each_step() {
     // Nothing goes wrong with a step that nobody reaches.
-    let (seen, ground) = Case::new(STEPS[0], "delay:0@1000000", true).run(None);
+    let (seen, ground) = Case::new(STEPS[0], "delay:0@1000000", "warm").run(None);
     assert!(!seen.fired && seen.failed.is_empty(), "{seen:?}");
     let every = env::var("ZYGOTE_FAULTS_EVERY").map_or(50, |every| every.parse().unwrap());
     let only = env::var("ZYGOTE_FAULTS_ONLY").unwrap_or_default();
@@ -236,9 +242,11 @@ fn each_process_may_fail_at_each_step() {
 #[test]
 fn every_step_is_reached() {
     let steps = tempfile::NamedTempFile::new().unwrap();
-    let mut case = Case::new(STEPS[0], "delay:0@1000000", true);
-    case.steps = Some(steps.path().to_owned());
-    case.run(None);
+    for role in ROLES {
+        let mut case = Case::new(STEPS[0], "delay:0@1000000", role);
+        case.steps = Some(steps.path().to_owned());
+        case.run(None);
+    }
     let reached = fs::read_to_string(steps.path()).unwrap();
     let reached: BTreeSet<&str> = reached.lines().collect();
     let missed: Vec<_> = STEPS

@@ -391,6 +391,6 @@ pub(crate) fn play(role: &str) {
         "held_open" => held_open(),
         "orphaned" => orphaned(),
         "orphaned_by_program" => orphaned_by_program(),
-        _ => super::starts::play(role),
+        _ => super::pools::play(role),
     }
 }
