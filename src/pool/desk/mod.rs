@@ -24,7 +24,7 @@ pub(super) use self::{
 };
 use self::{
     queues::Queues,
-    roster::{Given, Mood, Roster},
+    roster::{Given, Mood, Roster, Worker},
     rules::{FULL, TRIES},
     staff::Starts,
 };
@@ -307,10 +307,10 @@ impl<C, W: Clone> Desk<C, W> {
         }
     }
 
-    /// Tells whether a worker is dying though nobody told it to, and has never had a call.
+    /// Tells whether the start of a worker that dies has failed: it has never had a call.
     pub(super) fn is_stillborn(&self, worker: u64) -> bool {
         let worker = self.roster.workers.get(&worker);
-        worker.is_some_and(|it| it.mood == Mood::Dead && it.calls == 0 && it.is_idle())
+        worker.is_some_and(Worker::is_stillborn)
     }
 
     /// Notes that a worker has ended. What it had not begun waits again, and so does what

@@ -82,9 +82,15 @@ impl<C, W> Worker<C, W> {
             && self.full_until.is_none_or(|until| until <= now)
     }
 
-    /// Tells whether it counts as one of the pool's: it has, or can be given, a call.
+    /// Tells whether it counts as one of the pool's: it has, or can be given, a call; or
+    /// nothing starts before it is known why it has ended.
     pub(super) fn counts(&self) -> bool {
-        !self.given.is_empty() || self.takes()
+        !self.given.is_empty() || self.takes() || self.is_stillborn()
+    }
+
+    /// Tells whether it is dying though nobody told it to, and has never had a call.
+    pub(super) fn is_stillborn(&self) -> bool {
+        self.mood == Mood::Dead && self.calls == 0 && self.is_idle()
     }
 
     /// Tells whether it can be given calls now or later.
@@ -140,8 +146,9 @@ impl<C, W> Roster<C, W> {
 
     /// Tells whether a worker that takes calls is in this place, or will be.
     pub(super) fn is_taken(&self, place: usize) -> bool {
-        let mut takes = self.workers.values().filter(|worker| worker.takes());
-        takes.any(|worker| worker.place == place)
+        let is_there = |worker: &&Worker<C, W>| worker.takes() || worker.is_stillborn();
+        let mut there = self.workers.values().filter(is_there);
+        there.any(|worker| worker.place == place)
             || self.starting.values().any(|taken| *taken == place)
     }
 

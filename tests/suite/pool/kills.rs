@@ -111,21 +111,30 @@ fn a_call_that_no_worker_lives_to_begin_is_over_after_five_and_the_others_run() 
     }
 }
 
-#[test]
-fn workers_that_die_before_they_are_given_a_call_are_starts_that_fail() {
-    let _limit = watchdog(30);
-    let kills = Arc::new(AtomicBool::new(true));
-    let asked = Arc::clone(&kills);
-    let builder = Pool::builder(Process::new).workers(0..=2);
+/// A pool whose workers are dead when they have started, while this is set.
+fn killing(workers: std::ops::RangeInclusive<usize>) -> (Pool, Arc<AtomicBool>, Arc<AtomicU32>) {
+    let (kills, last) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::<AtomicU32>::default(),
+    );
+    let (asked, told) = (Arc::clone(&kills), Arc::clone(&last));
+    let builder = Pool::builder(Process::new).workers(workers);
     let builder = builder.on_start(move |info| {
+        told.store(info.pid, SeqCst);
         if asked.load(SeqCst) {
             signal(info.pid, libc::SIGKILL);
             until("it is dead", || !crate::util::is_alive(info.pid));
         }
     });
-    let pool = builder.build().unwrap();
-    let calls = [1, 2, 3].map(|n| pool.call(echo::task(n)));
-    for mut call in calls {
+    (builder.build().unwrap(), kills, last)
+}
+
+#[test]
+fn calls_whose_workers_die_before_they_begin_end_and_the_pool_goes_on() {
+    let _limit = watchdog(30);
+    let (pool, kills, _) = killing(0..=2);
+    kills.store(true, SeqCst);
+    for mut call in [1, 2, 3].map(|n| pool.call(echo::task(n))) {
         let error = call.join_timeout(LONG).unwrap_err();
         assert!(error.is_signal() && error.is_unstarted(), "{error:?}");
     }
@@ -133,6 +142,22 @@ fn workers_that_die_before_they_are_given_a_call_are_starts_that_fail() {
     kills.store(false, SeqCst);
     // It is still tried, after a pause.
     until("it goes on", || pool.call(echo::task(4)).join().is_ok());
+    pool.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn workers_that_die_before_they_are_given_a_call_are_starts_that_fail() {
+    let _limit = watchdog(30);
+    let (pool, kills, last) = killing(1..=1);
+    kills.store(true, SeqCst);
+    signal(last.load(SeqCst), libc::SIGKILL);
+    until("it has tried some", || pool.stats().started > 5);
+    thread::sleep(Duration::from_millis(150));
+    // The pauses between them are doubled.
+    assert!(pool.stats().started < 20, "{:?}", pool.stats());
+    kills.store(false, SeqCst);
+    until("it goes on", || pool.call(echo::task(4)).join().is_ok());
+    assert_eq!(pool.call(echo::task(5)).join().unwrap(), 5);
     pool.shutdown(LONG).unwrap();
 }
 
