@@ -35,7 +35,8 @@ impl Epoll {
             epoll: Ours::new(epoll),
             bell: Ours::new(bell),
         };
-        new.add(new.bell.as_fd(), BELL)?;
+        // Each ring is an event of its own, so nobody has to read what was rung.
+        new.watch(new.bell.as_fd(), BELL, libc::EPOLLIN | libc::EPOLLET)?;
         Ok(new)
     }
 
@@ -43,8 +44,12 @@ impl Epoll {
     /// `u64::MAX`.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
         fail::check("epoll_ctl")?;
+        self.watch(fd, token, libc::EPOLLIN)
+    }
+
+    fn watch(&self, fd: BorrowedFd<'_>, token: u64, events: libc::c_int) -> io::Result<()> {
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN.cast_unsigned(),
+            events: events.cast_unsigned(),
             u64: token,
         };
         let (epoll, add) = (self.open()?.as_raw_fd(), libc::EPOLL_CTL_ADD);
@@ -89,19 +94,9 @@ impl Epoll {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             count => usize::try_from(count?).unwrap_or(0),
         };
-        for event in &events[..count] {
-            match event.u64 {
-                BELL => self.silence(),
-                token => ready.push(token),
-            }
-        }
+        let tokens = events[..count].iter().map(|event| event.u64);
+        ready.extend(tokens.filter(|token| *token != BELL));
         Ok(())
-    }
-
-    fn silence(&self) {
-        if let Some(bell) = self.bell.still() {
-            let _ = nix::unistd::read(bell, &mut [0; 8]);
-        }
     }
 
     fn open(&self) -> io::Result<BorrowedFd<'_>> {

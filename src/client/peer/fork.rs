@@ -84,7 +84,7 @@ impl Peer {
         let mut stock = lock(&self.stock);
         let spare = stock.first()?;
         spare.line.take_in();
-        let is_there = spare.known().is_some() && spare.is_open();
+        let is_there = spare.known().is_some() && spare.line.closed().is_none();
         is_there.then(|| stock.take(self.children())).flatten()
     }
 

@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+/// The time until the first look when nobody waits for it: the report comes by itself, and
+/// one look finds several.
+pub(super) const REST: Duration = Duration::from_millis(5);
+
 /// The first pause between two looks for the report of a template. It is doubled.
-const PAUSE: Duration = Duration::from_micros(500);
+pub(super) const PAUSE: Duration = Duration::from_micros(500);
 
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(64);
@@ -21,11 +25,11 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// The first look is at once if it is urgent; else its report comes by itself.
-    pub(super) fn new(now: Instant, is_urgent: bool) -> Self {
+    /// Has the first look after this time.
+    pub(super) fn new(now: Instant, first: Duration) -> Self {
         Self {
             ended: None,
-            next: if is_urgent { now } else { now + PAUSE },
+            next: now + first,
             pause: PAUSE,
         }
     }
@@ -50,11 +54,8 @@ mod tests {
     #[test]
     fn looks_become_rarer_until_it_is_late() {
         let begin = Instant::now();
-        let mut ending = Ending::new(begin, true);
-        assert_eq!(
-            (ending.next, Ending::new(begin, false).next),
-            (begin, begin + PAUSE)
-        );
+        let mut ending = Ending::new(begin, PAUSE);
+        assert_eq!(ending.next, begin + PAUSE);
         let mut pauses = Vec::new();
         while !ending.clone().is_late(ending.next) {
             let now = ending.next;

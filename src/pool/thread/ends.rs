@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{State, Thread, ending::Ending};
+use super::{
+    State, Thread,
+    ending::{Ending, PAUSE, REST},
+};
 use crate::{
     client::Live,
     error::Error,
@@ -13,13 +16,14 @@ use crate::{
 impl Thread {
     /// Parts with a worker that has no call: tells it to end, and listens no more. Its end
     /// wakes nobody, since nobody waits for it, and is looked for after a moment.
-    pub(super) fn part(&mut self, worker: u64, live: &Live, now: Instant) {
+    pub(super) fn part(&mut self, state: &State, worker: u64, live: &Live, now: Instant) {
         live.hang_up();
         if let Some(heard) = self.workers.get_mut(&worker) {
             self.shared.epoll.remove(live.socket());
             self.shared.epoll.remove(live.pidfd());
             heard.is_silent = true;
-            heard.ending.get_or_insert_with(|| Ending::new(now, false));
+            let first = if state.desk.is_closed() { PAUSE } else { REST };
+            heard.ending.get_or_insert_with(|| Ending::new(now, first));
         }
     }
 

@@ -4,9 +4,15 @@
 mod ending;
 mod ends;
 
-use std::{collections::BTreeMap, os::fd::AsFd, sync::Arc, thread, time::Instant};
+use std::{
+    collections::BTreeMap,
+    os::fd::AsFd,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use self::ending::Ending;
+use self::ending::{Ending, PAUSE};
 use super::{
     desk::{Act, Order, Started, Why},
     shared::{Shared, State, Ticket},
@@ -162,7 +168,7 @@ impl Thread {
                 let error = error.context("no worker can be started").unstarted();
                 self.settle(order, 0, Err(error));
             }
-            Act::End { worker, handle } => self.part(worker, &handle, now),
+            Act::End { worker, handle } => self.part(state, worker, &handle, now),
             // One that cannot be killed stays until it ends.
             Act::Kill(live) => drop(live.kill()),
             Act::Measure { worker, handle } => self.add(Job::Measure {
@@ -232,7 +238,7 @@ impl Thread {
         let ending = listens.is_err().then(|| {
             epoll.remove(live.socket());
             let _ = live.kill();
-            Ending::new(Instant::now(), true)
+            Ending::new(Instant::now(), Duration::ZERO)
         });
         let heard = Heard {
             live: Arc::clone(live),
@@ -375,7 +381,9 @@ impl Thread {
             return;
         };
         let live = Arc::clone(&heard.live);
-        self.take_in(state, worker, &live, now);
+        if !heard.is_silent {
+            self.take_in(state, worker, &live, now);
+        }
         let Some(heard) = self.workers.get_mut(&worker) else {
             return;
         };
@@ -389,9 +397,8 @@ impl Thread {
             state.desk.dying(worker);
             // Somebody waits for how it ended only if it has ended too early.
             let is_early = state.desk.first(worker).is_some();
-            heard
-                .ending
-                .get_or_insert_with(|| Ending::new(now, is_early));
+            let first = if is_early { Duration::ZERO } else { PAUSE };
+            heard.ending.get_or_insert_with(|| Ending::new(now, first));
         }
     }
 }
