@@ -98,7 +98,7 @@ impl<S> Pool<S> {
     }
 
     /// Waits until the queue has room: by [`wait`](Ready::wait),
-    /// [`wait_timeout`](Ready::wait_timeout) or `await`. Gives a [`Permit`], which is room
+    /// [`wait_timeout`](Ready::wait_timeout) or `await`. Gives a [`Permit`](super::Permit), which is room
     /// for one call that nobody else takes.
     pub fn ready(&self) -> Ready<S> {
         self.with.ready()
