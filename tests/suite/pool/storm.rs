@@ -45,6 +45,20 @@ enum May {
     Once,
     Never,
     AtMostOnce,
+    /// It may run again.
+    Thrice,
+    AtMostThrice,
+}
+
+impl May {
+    /// What may have happened to a call that may run three times.
+    fn again(self) -> Self {
+        match self {
+            Self::Once => Self::Thrice,
+            Self::AtMostOnce => Self::AtMostThrice,
+            other => other,
+        }
+    }
 }
 
 fn judge(outcome: Result<u32>, n: u32) -> May {
@@ -121,6 +135,11 @@ impl Scene<'_> {
                 let permit = block_on(self.pool.ready()).unwrap();
                 let n = self.number();
                 seen.push((n, act(permit.call(storm::task(n)), n, dice.u32(..60))));
+            }
+            34..40 => {
+                let n = self.number();
+                let call = self.with(dice).retries(2).call(storm::task(n));
+                seen.push((n, act(call, n, dice.u32(..60)).again()));
             }
             _ => {
                 let n = self.number();
@@ -257,6 +276,8 @@ fn all(shape: Shape, time: Duration) -> usize {
             May::Once => times == 1,
             May::Never => times == 0,
             May::AtMostOnce => times <= 1,
+            May::Thrice => (1..=3).contains(&times),
+            May::AtMostThrice => times <= 3,
         };
         assert!(is_right, "{shape:?}: {n} ran {times} times: {may:?}");
     }
