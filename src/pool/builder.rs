@@ -5,10 +5,11 @@ use std::{fmt, marker::PhantomData, ops::RangeInclusive, sync::Arc, time::Durati
 use super::{
     desk::{Limits, Rules},
     handle::Pool,
+    hooks::Hooks,
     info::Info,
     owner::Owner,
     shared::{Shared, State},
-    starter::{Hooks, Starter},
+    starter::Starter,
     template::{Forks, Template},
     thread,
     with::With,
@@ -123,9 +124,9 @@ impl<S: 'static> Builder<S> {
     }
 
     /// Replaces a worker when the memory that it shares with no other process has grown
-    /// by this many bytes since it started. It is measured after a call, but not more
-    /// than once a second, from `/proc/PID/smaps_rollup`; where that cannot be read,
-    /// nothing is replaced.
+    /// by this many bytes since it started. It is measured after a call, when the next one
+    /// may run already, but not more than once a second, from `/proc/PID/smaps_rollup`;
+    /// where that cannot be read, nothing is replaced.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.rules.memory = Some(bytes);
         self
@@ -249,7 +250,8 @@ impl<S: 'static> Builder<S> {
             (ready, None) => (ready >= least || state.end.is_some()).then_some(Ok(())),
         };
         if let Some(Err(error)) = pool.shared().wait(Deadline::NEVER, started) {
-            pool.shutdown(Duration::ZERO)?;
+            // One that is just being started ends a little later.
+            let _ = pool.shutdown(Duration::ZERO);
             return Err(error);
         }
         Ok(pool)

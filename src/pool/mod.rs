@@ -9,6 +9,7 @@ mod asked;
 mod builder;
 mod desk;
 mod handle;
+mod hooks;
 mod info;
 mod map;
 mod owner;

@@ -290,7 +290,7 @@ impl Shared {
 
     pub(super) fn stats(&self) -> Stats {
         let state = self.lock();
-        Stats::new(&state.counts, state.desk.count())
+        Stats::new(&state.counts, state.desk.again(), state.desk.count())
     }
 }
 

@@ -10,10 +10,14 @@ use std::{
     time::Duration,
 };
 
-use super::{info::Info, template::Forks};
+use super::{
+    hooks::{Hooks, caught},
+    info::Info,
+    template::Forks,
+};
 use crate::{
     client::{Live, Manner, Starting},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     exit::Exit,
     sys::{memory_use, pidfd},
 };
@@ -56,22 +60,13 @@ pub(super) enum Report {
     NotStarted {
         worker: u64,
         error: Error,
-        is_final: bool,
+        /// The generation whose process is gone, if there cannot be another one.
+        gone: Option<u64>,
     },
     Measured {
         worker: u64,
         memory: Option<u64>,
     },
-}
-
-type OnStart = Box<dyn Fn(&Info) + Send + Sync>;
-type OnStop = Box<dyn Fn(&Info, &Exit) + Send + Sync>;
-
-/// What is done when workers start and when they have ended.
-#[derive(Default)]
-pub(super) struct Hooks {
-    pub(super) on_start: Option<OnStart>,
-    pub(super) on_stop: Option<OnStop>,
 }
 
 /// The jobs of the second thread.
@@ -120,9 +115,9 @@ impl Starter {
         }
     }
 
-    /// Starts a worker here and now, if that needs no wait and runs no closure. Else gives
-    /// what the second thread has to do.
-    pub(super) fn start(&self, worker: u64, place: usize) -> Result<Report, Job> {
+    /// Starts a worker of this generation here and now, if that needs no wait and runs no
+    /// closure. Else gives what the second thread has to do.
+    pub(super) fn start(&self, worker: u64, place: usize, generation: u64) -> Result<Report, Job> {
         let job = Job::Start { worker, place };
         if self.hooks.on_start.is_some() || self.measures {
             return Err(job);
@@ -130,19 +125,21 @@ impl Starter {
         let Ok(current) = self.template.try_lock() else {
             return Err(job);
         };
+        // The process is perhaps still to be replaced.
         let template = current.template.as_ref();
+        let template = template.filter(|_| current.generation == generation);
         let Some(starting) = template.and_then(|template| template.spare(self.manner)) else {
             return Err(job);
         };
-        let generation = current.generation;
         drop(current);
         let begun = Begun {
             worker,
             place,
-            starting: starting.map(|starting| (starting, generation)),
+            generation,
+            starting,
         };
         match &begun.starting {
-            Ok((starting, _)) if !starting.is_there() => Err(Job::Finish(Box::new(begun))),
+            Ok(starting) if !starting.is_there() => Err(Job::Finish(Box::new(begun))),
             _ => Ok(self.finish(begun)),
         }
     }
@@ -187,7 +184,7 @@ impl Starter {
             jobs.reports.push(Report::NotStarted {
                 worker,
                 error,
-                is_final: false,
+                gone: None,
             });
         }
     }
@@ -227,7 +224,8 @@ impl Starter {
 pub(super) struct Begun {
     worker: u64,
     place: usize,
-    starting: Result<(Starting, u64)>,
+    generation: u64,
+    starting: Result<Starting>,
 }
 
 /// The thread.
@@ -267,11 +265,15 @@ impl Starter {
     /// Does a job; begins one that takes longer.
     fn begin(&self, job: Job) -> Option<Begun> {
         match job {
-            Job::Start { worker, place } => Some(Begun {
-                worker,
-                place,
-                starting: self.fork(),
-            }),
+            Job::Start { worker, place } => {
+                let (generation, starting) = self.fork();
+                Some(Begun {
+                    worker,
+                    place,
+                    generation,
+                    starting,
+                })
+            }
             Job::Finish(begun) => Some(*begun),
             Job::Stop { info, exit } => {
                 if let Some(on_stop) = &self.hooks.on_stop {
@@ -299,25 +301,38 @@ impl Starter {
         }
     }
 
-    fn fork(&self) -> Result<(Starting, u64)> {
+    /// Tells a fork of the process that there is now to start, and gives its generation.
+    fn fork(&self) -> (u64, Result<Starting>) {
         let mut current = self.current();
         let generation = current.generation;
-        let template = current.template.as_mut().ok_or_else(Error::closed)?;
+        let Some(template) = &mut current.template else {
+            return (generation, Err(Error::closed()));
+        };
         let fork = |template: &mut Box<dyn Forks>| caught(|| template.fork(self.manner));
         let starting = match fork(template) {
             Err(error) if error.is_template_gone() && template.gone() => fork(template),
             starting => starting,
         };
-        Ok((starting?, generation))
+        (generation, starting)
+    }
+
+    /// Notes that the process of this generation is gone. Tells whether there is or can be
+    /// another one.
+    fn outlives(&self, generation: u64) -> bool {
+        let mut current = self.current();
+        let is_renewed = current.generation != generation;
+        let template = current.template.as_mut();
+        is_renewed || template.is_none_or(|template| template.gone())
     }
 
     fn finish(&self, begun: Begun) -> Report {
         let Begun {
             worker,
             place,
+            generation,
             starting,
         } = begun;
-        let started = starting.and_then(|(starting, generation)| {
+        let started = starting.and_then(|starting| {
             let (live, ends) = starting.finish()?;
             if ends.are_there() {
                 return Err(Error::invalid(
@@ -332,45 +347,25 @@ impl Starter {
                     Ok(())
                 })?;
             }
-            Ok((live, generation))
+            Ok(live)
         });
         match started {
-            Ok((live, generation)) => Report::Started {
+            Ok(live) => Report::Started {
                 worker,
                 memory: self.measures.then(|| private(&live)).flatten(),
                 live,
                 generation,
             },
             Err(error) => {
-                let is_gone = error.is_template_gone();
-                let mut current = self.current();
-                let may_be_there = |template: &mut Box<dyn Forks>| !is_gone || template.gone();
-                let goes_on = current.template.as_mut().is_none_or(may_be_there);
+                let is_over = error.is_template_gone() && !self.outlives(generation);
                 Report::NotStarted {
                     worker,
                     error: error.unstarted(),
-                    is_final: !goes_on,
+                    gone: is_over.then_some(generation),
                 }
             }
         }
     }
-}
-
-/// Runs code of the user, whose panic is an error.
-fn caught<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
-        let said = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned());
-        Err(Error::new(
-            ErrorKind::Panic,
-            format!(
-                "a closure of the pool panicked: {}",
-                said.as_deref().unwrap_or("it did not say why")
-            ),
-        ))
-    })
 }
 
 /// Gives the memory of a worker that no other process has; `None` if that cannot be

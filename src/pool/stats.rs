@@ -52,7 +52,6 @@ pub(super) struct Counts {
     pub(super) refused: u64,
     pub(super) timed_out: u64,
     pub(super) lost: u64,
-    pub(super) again: u64,
     pub(super) started: u64,
     pub(super) ended: u64,
     pub(super) waited: Histogram,
@@ -60,9 +59,13 @@ pub(super) struct Counts {
 }
 
 impl Stats {
-    /// Makes them of what was counted, and of the numbers of workers, idle workers,
-    /// calls that wait and calls that run.
-    pub(super) fn new(counts: &Counts, [workers, idle, waiting, running]: [usize; 4]) -> Self {
+    /// Makes them of what was counted, of how often calls waited again, and of the numbers
+    /// of workers, idle workers, calls that wait and calls that run.
+    pub(super) fn new(
+        counts: &Counts,
+        again: u64,
+        [workers, idle, waiting, running]: [usize; 4],
+    ) -> Self {
         let counts = counts.clone();
         Self {
             workers,
@@ -76,7 +79,7 @@ impl Stats {
             refused: counts.refused,
             timed_out: counts.timed_out,
             lost: counts.lost,
-            again: counts.again,
+            again,
             started: counts.started,
             ended: counts.ended,
             waited: counts.waited,

@@ -41,6 +41,8 @@ pub(super) struct Desk<C, W> {
     generation: u64,
     last_order: u64,
     last_worker: u64,
+    /// How many times a call has come back because its worker ended.
+    again: u64,
     is_closed: bool,
 }
 
@@ -70,6 +72,7 @@ impl<C, W: Clone> Desk<C, W> {
             generation: 0,
             last_order: 0,
             last_worker: 0,
+            again: 0,
             is_closed: false,
         }
     }
@@ -184,6 +187,16 @@ impl<C, W: Clone> Desk<C, W> {
         [self.roster.workers.len(), idle, self.queues.len(), given]
     }
 
+    /// Tells which process new workers are forks of.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Tells how many times a call has come back because its worker ended.
+    pub(super) fn again(&self) -> u64 {
+        self.again
+    }
+
     /// Gives the place of a worker, which may not have started.
     pub(super) fn place(&self, worker: u64) -> Option<usize> {
         let place = self.roster.workers.get(&worker).map(|worker| worker.place);
@@ -250,6 +263,7 @@ impl<C, W: Clone> Desk<C, W> {
         self.queues.back(given.queue);
         self.starts.proved();
         worker.calls += 1;
+        worker.is_used = true;
         worker.full_until = None;
         worker.begin_first(now);
         Some(Answered {
@@ -299,6 +313,7 @@ impl<C, W: Clone> Desk<C, W> {
         for mut given in worker.given.split_off(but) {
             match given.order.take_if(|_| withdraw(given.number)) {
                 Some(order) => {
+                    self.again += 1;
                     self.queues.back(given.queue);
                     self.queues.put(order);
                 }
@@ -344,7 +359,10 @@ impl<C, W: Clone> Desk<C, W> {
                 }
             };
             match goes_on {
-                true => self.queues.put(order),
+                true => {
+                    self.again += 1;
+                    self.queues.put(order);
+                }
                 false => lost.push(Lost {
                     order,
                     is_unstarted,

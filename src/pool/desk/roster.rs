@@ -69,6 +69,8 @@ pub(super) struct Worker<C, W> {
     pub(super) full_until: Option<Instant>,
     /// How much memory it had before its first call, and when it was measured last.
     pub(super) memory: Option<(u64, Instant)>,
+    /// Whether it has run a call since then.
+    pub(super) is_used: bool,
     pub(super) is_measured: bool,
     pub(super) is_grown: bool,
 }
@@ -136,12 +138,12 @@ impl<C, W> Default for Roster<C, W> {
 impl<C, W> Roster<C, W> {
     /// Tells how many workers there are or will be.
     pub(super) fn count(&self) -> usize {
-        self.present() + self.starting.len()
+        self.workers.values().filter(|it| it.counts()).count() + self.starting.len()
     }
 
-    /// Tells how many workers there are, without those that are being started.
-    pub(super) fn present(&self) -> usize {
-        self.workers.values().filter(|it| it.counts()).count()
+    /// Tells how many workers take calls.
+    pub(super) fn takers(&self) -> usize {
+        self.workers.values().filter(|it| it.takes()).count()
     }
 
     /// Tells whether a worker that takes calls is in this place, or will be.

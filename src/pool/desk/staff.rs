@@ -73,7 +73,8 @@ impl<C, W: Clone> Desk<C, W> {
     pub(super) fn staff_at(&self, now: Instant) -> Option<Instant> {
         let is_wanted = self.wanted(now).is_some() && !self.starts.is_final;
         let start = self.starts.not_before.filter(|_| is_wanted);
-        let has_more = self.roster.present() > self.rules.least;
+        let has_more = self.roster.takers() > self.rules.least;
+        let measures = self.rules.memory.is_some();
         let changes = self.roster.workers.values().flat_map(|worker| {
             let idle = worker.takes() && worker.is_idle() && has_more;
             let idle = worker
@@ -81,7 +82,7 @@ impl<C, W: Clone> Desk<C, W> {
                 .checked_add(self.rules.idle)
                 .filter(|_| idle);
             let old = worker.old_at.filter(|at| worker.takes() && *at > now);
-            let measure = worker.memory.filter(|(_, at)| worker.idle_since > *at);
+            let measure = worker.memory.filter(|_| measures && worker.is_used);
             let measure = measure.and_then(|(_, at)| at.checked_add(MEASURED));
             [worker.mood.due(), idle, old, measure.filter(|at| *at > now)]
         });
@@ -126,24 +127,26 @@ impl<C, W: Clone> Desk<C, W> {
         }
         // One at a time, so that there are never fewer.
         let is_calm = roster.starting.is_empty() && count <= rules.most && !self.is_closed;
-        let mut worn = roster.workers.values().filter(|worker| {
+        let worn = roster.workers.values().filter(|worker| {
             worker.takes() && worker.is_worn(self.generation, now) && !self.is_spare(worker)
         });
-        worn.next().map(|worker| worker.place).filter(|_| is_calm)
+        // A long call holds up no other worker.
+        let first = worn.min_by_key(|worker| !worker.is_idle());
+        first.map(|worker| worker.place).filter(|_| is_calm)
     }
 
     /// Tells whether the pool needs no other in the place of this one.
     fn is_spare(&self, worker: &Worker<C, W>) -> bool {
-        worker.is_idle() && self.roster.present() > self.rules.least
+        worker.is_idle() && self.roster.takers() > self.rules.least
     }
 
     /// Finds a worker that should leave, and one that does not.
     fn retire(&mut self, now: Instant) -> Option<Act<C, W>> {
-        let (count, rules) = (self.roster.present(), &self.rules);
+        let (takers, rules) = (self.roster.takers(), &self.rules);
         let is_unneeded = |worker: &Worker<C, W>| {
             let idle = now.saturating_duration_since(worker.idle_since);
-            let is_more =
-                count > rules.least && (idle >= rules.idle || worker.is_worn(self.generation, now));
+            let is_more = takers > rules.least
+                && (idle >= rules.idle || worker.is_worn(self.generation, now));
             let is_last = self.is_closed && self.queues.len() == 0;
             match worker.mood {
                 Mood::Takes => worker.left == 0 || is_more || is_last,
@@ -172,16 +175,13 @@ impl<C, W: Clone> Desk<C, W> {
         self.rules.memory?;
         let is_due = |worker: &&mut Worker<C, W>| {
             let measured = worker.memory.map(|(_, at)| at);
-            let is_due =
-                |at| worker.idle_since > at && now.saturating_duration_since(at) >= MEASURED;
-            worker.takes()
-                && worker.is_idle()
-                && !worker.is_measured
-                && measured.is_some_and(is_due)
+            let is_due = |at| now.saturating_duration_since(at) >= MEASURED;
+            // Under load it is never idle.
+            worker.takes() && worker.is_used && !worker.is_measured && measured.is_some_and(is_due)
         };
         let mut workers = self.roster.workers.iter_mut();
         let (id, worker) = workers.find(|(_, worker)| is_due(worker))?;
-        worker.is_measured = true;
+        (worker.is_measured, worker.is_used) = (true, false);
         Some(Act::Measure {
             worker: *id,
             handle: worker.handle.clone(),

@@ -23,13 +23,18 @@ impl<C, W: Clone> Desk<C, W> {
             worn.mood = Mood::Leaves;
         }
         let age = self.rules.age_of(id);
+        // There may be fewer places by now.
+        let mood = match place < self.rules.most {
+            true => Mood::Takes,
+            false => Mood::Leaves,
+        };
         self.roster.workers.insert(
             id,
             Worker {
                 handle: start.handle,
                 place,
                 generation: start.generation,
-                mood: Mood::Takes,
+                mood,
                 given: [].into(),
                 left: self.rules.calls_of(id),
                 calls: 0,
@@ -37,22 +42,24 @@ impl<C, W: Clone> Desk<C, W> {
                 idle_since: now,
                 full_until: None,
                 memory: start.memory.map(|memory| (memory, now)),
+                is_used: false,
                 is_measured: false,
                 is_grown: false,
             },
         );
     }
 
-    /// Notes that a worker could not be started. If it never can, nothing more is tried
-    /// until there is another process to fork.
+    /// Notes that a worker could not be started. If the process of this generation is gone
+    /// for ever, nothing more is tried until there is another one to fork.
     pub(in crate::pool) fn not_started(
         &mut self,
         id: u64,
         error: Error,
-        is_final: bool,
+        gone: Option<u64>,
         now: Instant,
     ) {
         self.roster.starting.remove(&id);
+        let is_final = gone == Some(self.generation);
         self.starts.failed(error, is_final, now);
     }
 

@@ -62,7 +62,7 @@ impl Thread {
         state.counts.ended += 1;
         if state.desk.is_stillborn(worker) {
             let error = why(&live, exit, true);
-            state.desk.not_started(worker, error, false, now);
+            state.desk.not_started(worker, error, None, now);
         }
         for lost in state.desk.ended(worker, |number| live.is_unstarted(number)) {
             state.counts.lost += 1;

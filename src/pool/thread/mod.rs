@@ -143,10 +143,13 @@ impl Thread {
 
     fn perform(&mut self, state: &mut State, act: Act<Ticket, Arc<Live>>, now: Instant) {
         match act {
-            Act::Start { worker, place } => match self.shared.starter.start(worker, place) {
-                Ok(report) => self.hear_report(state, report, now),
-                Err(job) => self.add(job),
-            },
+            Act::Start { worker, place } => {
+                let generation = state.desk.generation();
+                match self.shared.starter.start(worker, place, generation) {
+                    Ok(report) => self.hear_report(state, report, now),
+                    Err(job) => self.add(job),
+                }
+            }
             Act::Give {
                 worker,
                 handle,
@@ -222,8 +225,8 @@ impl Thread {
             Report::NotStarted {
                 worker,
                 error,
-                is_final,
-            } => state.desk.not_started(worker, error, is_final, now),
+                gone,
+            } => state.desk.not_started(worker, error, gone, now),
             Report::Measured { worker, memory } => state.desk.measured(worker, memory, now),
         }
         self.shared.tell_changed();
@@ -350,7 +353,7 @@ impl Thread {
         }
         let runs = state.desk.is_first(worker, number);
         let is_unstarted = live.withdraw(number);
-        if runs {
+        if runs || !is_unstarted {
             // One that cannot be killed stays until it ends.
             let _ = live.kill();
             state.desk.dying(worker);

@@ -1,5 +1,6 @@
 //! Pools.
 
+mod changes;
 mod counted;
 mod deaths;
 mod given_up;
@@ -7,7 +8,9 @@ mod ground;
 mod kills;
 mod limits;
 mod maps;
+mod order;
 mod rooms;
 mod sockets;
+mod staff;
 mod storm;
 mod tasks;

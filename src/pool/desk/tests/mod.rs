@@ -117,7 +117,7 @@ impl Scene {
         let mut given = self.act();
         while !self.starting.is_empty() {
             for worker in std::mem::take(&mut self.starting) {
-                self.started(worker, 0);
+                self.started(worker, self.desk.generation);
             }
             given.extend(self.act());
         }
@@ -137,7 +137,8 @@ impl Scene {
         let starting = std::mem::take(&mut self.starting);
         for worker in &starting {
             let error = Error::invalid("no luck");
-            self.desk.not_started(*worker, error, is_final, self.now);
+            let gone = is_final.then_some(self.desk.generation);
+            self.desk.not_started(*worker, error, gone, self.now);
         }
         starting.len()
     }
