@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// The length from which on a frame takes a while to read.
+const LONG: usize = 1 << 20;
+
 impl Line {
     /// Waits until `pick` finds what it looks for among what has arrived, the
     /// socket ends, or `watch` is ready. One thread reads at a time; the others are
@@ -91,11 +94,16 @@ impl Line {
         for _ in 0..turn::QUEUE {
             let frame = self.receive();
             let is_last = frame.is_err();
+            let is_long = frame.as_ref().is_ok_and(|frame| frame.body.len() > LONG);
             // What fails now is tried again by the next thread that waits.
+            let mut is_wrong = false;
             if !matches!(frame, Err(Trouble::Os(..))) {
-                self.store(&mut lock(&self.held).inbox, frame);
+                let inbox = &mut lock(&self.held).inbox;
+                self.store(inbox, frame);
+                is_wrong = inbox.faults.are_there();
             }
-            if is_last {
+            // A process that makes no sense does not keep anybody busy with long frames.
+            if is_last || is_long && is_wrong {
                 break;
             }
         }
