@@ -229,6 +229,11 @@ impl<R, K: RunsIn<S>, I: Iterator<Item = Task<R, K>>, S> Iterator for Unordered<
                 return Some(result);
             }
         }
+        let is_copy = !self.source.with.owner.shared.is_current();
+        if let Some((_, call)) = is_copy.then(|| self.calls.pop_first()).flatten() {
+            // Nobody here tells of it.
+            return Some(call.join());
+        }
         while !self.calls.is_empty() {
             let number = self.finished.wait();
             if let Some(result) = self.look(number) {

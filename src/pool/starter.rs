@@ -13,7 +13,7 @@ use std::{
 use super::{
     hooks::{Hooks, caught},
     info::Info,
-    template::Forks,
+    template::{self, Forks},
 };
 use crate::{
     client::{Live, Manner, Starting},
@@ -358,6 +358,7 @@ impl Starter {
             },
             Err(error) => {
                 let is_over = error.is_template_gone() && !self.outlives(generation);
+                let error = if is_over { template::gone() } else { error };
                 Report::NotStarted {
                     worker,
                     error: error.unstarted(),

@@ -135,7 +135,8 @@ impl<S: 'static> Forks for Template<S> {
     }
 }
 
-fn gone() -> Error {
+/// Says that the process is gone and there cannot be another one, and what to do.
+pub(super) fn gone() -> Error {
     Error::template_gone(
         "the process of which the pool's workers are forks is gone: give `Pool::builder` a \
          closure that makes it, so that it can be made again, or `reload` the pool",

@@ -3,6 +3,9 @@
 mod changes;
 mod counted;
 mod deaths;
+mod ends;
+mod failures;
+mod forks;
 mod given_up;
 mod ground;
 mod kills;
@@ -10,6 +13,7 @@ mod limits;
 mod maps;
 mod order;
 mod rooms;
+mod settings;
 mod sockets;
 mod staff;
 mod storm;

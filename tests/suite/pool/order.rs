@@ -51,7 +51,7 @@ fn fragile(mut log: File, deaths: File, n: u8) -> u8 {
     log.write_all(&[n]).unwrap();
     let mut died = [0];
     deaths.read_exact_at(&mut died, n.into()).unwrap();
-    if n % 5 == 0 && died == [0] {
+    if n.is_multiple_of(5) && died == [0] {
         deaths.write_all_at(&[1], n.into()).unwrap();
         std::process::abort();
     }
@@ -82,7 +82,7 @@ fn calls_of_one_key_keep_their_order_though_workers_die() {
             let of_key: Vec<_> = ran.iter().copied().filter(|n| n % 3 == key).collect();
             // Each begins and ends before the next one begins, and those that die twice.
             let expected = (0..90).filter(|n| n % 3 == key);
-            let expected = expected.flat_map(|n: u8| vec![n; 2 + usize::from(n % 5 == 0)]);
+            let expected = expected.flat_map(|n: u8| vec![n; 2 + usize::from(n.is_multiple_of(5))]);
             assert_eq!(of_key, expected.collect::<Vec<_>>());
         }
         assert!(pool.stats().again >= 18, "{:?}", pool.stats());

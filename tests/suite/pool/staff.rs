@@ -148,7 +148,7 @@ fn large(bytes: usize) -> Vec<u8> {
 }
 
 /// Writes to all of it, so that it is the worker's own.
-fn touch(bytes: &mut Vec<u8>) -> std::io::Result<()> {
+fn touch(bytes: &mut [u8]) -> std::io::Result<()> {
     bytes.fill(2);
     Ok(())
 }
