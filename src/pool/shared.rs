@@ -138,8 +138,8 @@ impl Shared {
         let result = act(&mut state);
         let was_awake = std::mem::replace(&mut state.is_awake, true);
         drop(state);
-        if !was_awake {
-            self.epoll.ring();
+        if !was_awake && !self.epoll.ring() {
+            self.end_all(&lost_descriptors());
         }
         result
     }
@@ -183,7 +183,7 @@ impl Shared {
         ticket.load.check()?;
         self.change(|state| {
             if let Some(Err(error)) = &state.end {
-                return Err(error.clone());
+                return Err(error.clone().unstarted());
             }
             if state.desk.is_closed() {
                 return Err(Error::closed());
@@ -325,28 +325,54 @@ impl Shared {
         )))
     }
 
-    /// Ends all calls, and kills all workers.
-    pub(super) fn kill_all(&self) {
-        let (waiting, running, lives) = self.change(|state| {
-            let waiting = state.desk.take_all_back();
-            let withdraw = |live: &Arc<Live>, number| live.withdraw(number);
-            let running = state.desk.settle_all(withdraw);
-            (waiting, running, state.desk.handles())
-        });
+    /// Kills all workers, and ends all calls.
+    fn kill_all(&self) {
+        self.clear(&Error::closed(), &Error::closed_while_running());
+        self.epoll.ring();
+    }
+
+    /// Ends the pool because its thread has failed, or cannot be told anything any more.
+    pub(super) fn end_all(&self, error: &Error) {
+        let mut state = self.lock();
+        state.desk.close();
+        state.rooms.close();
+        state.end.get_or_insert_with(|| Err(error.clone()));
+        drop(state);
+        self.clear(&error.clone().unstarted(), error);
+        self.tell_changed();
+    }
+
+    /// Kills all workers, and ends all calls with these errors: one for those that have not
+    /// begun, one for the others.
+    fn clear(&self, unstarted: &Error, running: &Error) {
+        let mut state = self.lock();
+        let waiting = state.desk.take_all_back();
+        let withdraw = |live: &Arc<Live>, number| live.withdraw(number);
+        let given = state.desk.settle_all(withdraw);
+        let lives = state.desk.handles();
+        drop(state);
         self.starter.forget_starts();
         for live in lives {
             // One that cannot be killed is named when it is still there.
             let _ = live.kill();
         }
         for order in waiting {
-            order.settle(0, Err(Error::closed()));
+            order.settle(0, Err(unstarted.clone()));
         }
-        for lost in running {
-            let error = match lost.is_unstarted {
-                true => Error::closed(),
-                false => Error::closed_while_running(),
+        for lost in given {
+            let error = if lost.is_unstarted {
+                unstarted
+            } else {
+                running
             };
-            lost.order.settle(0, Err(error));
+            lost.order.settle(0, Err(error.clone()));
         }
     }
+}
+
+fn lost_descriptors() -> Error {
+    Error::invalid(
+        "this program has closed the descriptors of the pool (`close_range`, `closefrom`): make \
+         another pool",
+    )
 }

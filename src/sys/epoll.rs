@@ -67,14 +67,14 @@ impl Epoll {
         unsafe { libc::epoll_ctl(epoll, remove, fd.as_raw_fd(), std::ptr::null_mut()) };
     }
 
-    /// Ends the wait that goes on, or the next one.
-    pub(crate) fn ring(&self) {
+    /// Ends the wait that goes on, or the next one. Gives false if the program has closed
+    /// the bell: then nobody hears it.
+    pub(crate) fn ring(&self) -> bool {
         let Some(bell) = self.bell.still() else {
-            return;
+            return false;
         };
-        let one = 1_u64.to_ne_bytes();
-        // It fails only if it was rung 2⁶⁴ times and not heard.
-        let _ = nix::unistd::write(bell, &one);
+        // What makes it fail is that it was rung 2⁶⁴ times.
+        nix::unistd::write(bell, &1_u64.to_ne_bytes()).is_ok()
     }
 
     /// Waits until something is ready or the deadline has passed, and gives the tokens of
@@ -145,10 +145,10 @@ mod tests {
         let epoll = Epoll::new().unwrap();
         let mut ready = Vec::new();
         thread::scope(|scope| {
-            scope.spawn(|| epoll.ring());
+            scope.spawn(|| assert!(epoll.ring()));
             epoll.wait(Deadline::NEVER, &mut ready).unwrap();
         });
-        (0..3).for_each(|_| epoll.ring());
+        assert!((0..3).all(|_| epoll.ring()));
         epoll.wait(Deadline::NEVER, &mut ready).unwrap();
         assert!(ready.is_empty());
         let (begun, soon) = (Instant::now(), Duration::from_micros(5_500));

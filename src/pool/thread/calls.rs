@@ -54,6 +54,11 @@ impl Thread {
         now: Instant,
     ) {
         live.take_in();
+        self.take_answers(state, worker, live, now);
+    }
+
+    /// Takes what has been taken in.
+    fn take_answers(&mut self, state: &mut State, worker: u64, live: &Arc<Live>, now: Instant) {
         while let Some((_, number)) = state.desk.first(worker)
             && let Some(answer) = live.take_answer(number)
         {
@@ -154,7 +159,7 @@ impl Thread {
         };
         let live = Arc::clone(&heard.live);
         if !heard.is_silent {
-            self.take_in(state, worker, &live, now);
+            self.take_answers(state, worker, &live, now);
         }
         let Some(heard) = self.workers.get_mut(&worker) else {
             return;

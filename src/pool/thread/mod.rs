@@ -43,6 +43,9 @@ struct Heard {
     ending: Option<Ending>,
 }
 
+/// How long the thread sleeps at most while there are calls.
+const TICK: Duration = Duration::from_secs(1);
+
 /// Which descriptor of a worker a token of epoll stands for.
 const SOCKET: u64 = 0;
 const PIDFD: u64 = 1;
@@ -68,28 +71,21 @@ fn run(shared: Arc<Shared>) {
         workers: BTreeMap::new(),
         settled: Vec::new(),
     };
-    let (mut ready, mut end) = (Vec::new(), None);
-    while end.is_none() {
+    let mut ready = Vec::new();
+    loop {
         let wake = thread.act(&ready);
         thread.tell();
-        end = match wake {
-            None => Some(Ok(())),
-            Some(wake) => shared.epoll.wait(wake, &mut ready).err().map(|error| {
-                let text = "epoll_wait for a pool failed: the program has closed its descriptor";
-                Err(Error::os(text, error))
-            }),
+        let Some(wake) = wake else {
+            shared.lock().end.get_or_insert(Ok(()));
+            break;
         };
+        if let Err(error) = shared.epoll.wait(wake, &mut ready) {
+            let text = "epoll_wait for a pool failed: the program has closed its descriptor";
+            shared.end_all(&Error::os(text, error));
+            break;
+        }
     }
     shared.starter.close();
-    if end.as_ref().is_some_and(Result::is_err) {
-        // No call may come between: nobody would run it.
-        shared.close();
-        shared.kill_all();
-    }
-    let mut state = shared.lock();
-    state.rooms.close();
-    state.end = end;
-    drop(state);
     shared.tell_changed();
 }
 
@@ -97,6 +93,12 @@ impl Thread {
     /// Does what is to be done, and gives the time of the next look; `None` at the end.
     fn act(&mut self, ready: &[u64]) -> Option<Deadline> {
         let shared = Arc::clone(&self.shared);
+        // Long results are taken in without the lock, so that callers need not wait.
+        for token in ready {
+            if let Some(heard) = self.workers.get(&(token / 2)).filter(|it| !it.is_silent) {
+                heard.live.take_in();
+            }
+        }
         let mut state = shared.lock();
         state.is_awake = true;
         let now = Instant::now();
@@ -125,8 +127,12 @@ impl Thread {
             return None;
         }
         state.is_awake = false;
+        // A program that closes the pool's descriptors is found out by then.
+        let [_, _, waiting, given] = state.desk.count();
+        let tick = (waiting + given > 0).then(|| now + TICK);
         let wake = state.desk.wake(now).into_iter().chain(self.next_look());
-        Some(wake.min().map_or(Deadline::NEVER, Deadline::until))
+        let wake = wake.chain(tick).min();
+        Some(wake.map_or(Deadline::NEVER, Deadline::until))
     }
 
     /// Tells the callers. No lock is held, since that may run code of the user: wakers.

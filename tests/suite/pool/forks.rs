@@ -4,7 +4,7 @@ use std::{sync::Arc, thread};
 
 use zygote::{Error, Pool, Process};
 
-use super::tasks::{Bell, LONG, builder, echo, hangs, ms, poll};
+use super::tasks::{Bell, LONG, begun, builder, echo, hangs, ms, nap, poll};
 use crate::util::{forked, until, watchdog, within};
 
 fn refused(error: &Error) {
@@ -120,4 +120,52 @@ fn a_fork_of_the_program_beside_a_pool_is_refused_by_the_name_of_its_thread() {
     let _limit = watchdog(30);
     let text = forks_itself_as_a_template::spawn().unwrap().join().unwrap();
     assert!(text.contains("zygote-pool"), "{text}");
+}
+
+/// `closefrom(3)`.
+#[allow(unsafe_code, reason = "there is no safe close_range(2) at hand")]
+fn close_all() {
+    // SAFETY: it touches no memory, and what is closed is this library's.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
+    assert_eq!(result, 0);
+}
+
+#[zygote::entry]
+fn closes_all() {
+    for is_busy in [true, false] {
+        let status = forked(|| {
+            let pool = builder(2).build().unwrap();
+            assert_eq!(pool.call(echo::task(1)).join().unwrap(), 1);
+            let calls: Vec<_> = match is_busy {
+                true => (0..3).map(|_| pool.call(nap::task(3_600_000))).collect(),
+                false => Vec::new(),
+            };
+            for call in calls.iter().take(2) {
+                begun(call);
+            }
+            thread::sleep(ms(30));
+            close_all();
+            within(ms(3000), || {
+                for call in calls {
+                    let error = call.join().unwrap_err();
+                    assert!(error.to_string().contains("closed"), "{error:?}");
+                }
+                for n in 0..3 {
+                    let error = pool.call(echo::task(n)).join().unwrap_err();
+                    assert!(error.is_unstarted(), "{error:?}");
+                    pool.try_call(echo::task(n)).unwrap_err();
+                }
+                pool.ready().wait().map(drop).unwrap_err();
+                let _ = pool.shutdown(LONG);
+                drop(pool);
+            });
+        });
+        assert!(status.success(), "{is_busy}: {status}");
+    }
+}
+
+#[test]
+fn calls_fail_when_the_program_has_closed_all_descriptors() {
+    let _limit = watchdog(30);
+    closes_all::spawn().unwrap().join().unwrap();
 }
