@@ -216,7 +216,7 @@ pub(crate) fn fds(of: u32) -> usize {
 pub(crate) const STOCK: usize = 16;
 
 /// How long a template that can fork may need to fill it.
-const FILLING: Duration = Duration::from_secs(2);
+const FILLING: Duration = Duration::from_secs(10);
 
 /// The processes that a template has in stock.
 pub(crate) fn in_stock(of: u32) -> Vec<u32> {

@@ -113,7 +113,7 @@ fn encodes(how: Death) -> Deadly {
 #[zygote::entry]
 fn later(how: Death) {
     thread::spawn(move || {
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(60));
         // On another thread a panic ends that thread only.
         if how != Death::Panic {
             die(how);

@@ -155,11 +155,10 @@ fn workers_that_die_before_they_are_given_a_call_are_starts_that_fail() {
     thread::sleep(Duration::from_millis(150));
     // The pauses between them are doubled.
     assert!(pool.stats().started < 20, "{:?}", pool.stats());
-    until("calls are told", || {
+    for _ in 0..5 {
         let error = pool.call(echo::task(3)).join().unwrap_err();
         assert!(error.is_signal() && error.is_unstarted(), "{error:?}");
-        error.to_string().contains("no worker can be started")
-    });
+    }
     kills.store(false, SeqCst);
     until("it goes on", || pool.call(echo::task(4)).join().is_ok());
     assert_eq!(pool.call(echo::task(5)).join().unwrap(), 5);

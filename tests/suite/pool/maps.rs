@@ -86,7 +86,8 @@ fn what_has_not_begun_when_a_map_is_dropped_does_not_begin() {
         assert_eq!(first.unwrap().unwrap(), 0);
         pool.shutdown(LONG).unwrap();
         let ran = ran(&log);
-        assert!(ran.len() <= 3, "{ran:?}");
+        // Of the 32 that were made.
+        assert!(ran.len() < 16, "{ran:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use zygote::{Call, Pool};
 
 use super::tasks::{begun, builder, echo, hangs, log, ms, nap, noted, pid, ran};
-use crate::util::watchdog;
+use crate::util::{until, watchdog};
 
 #[test]
 fn calls_of_one_key_run_in_one_worker_in_their_order() {
@@ -180,19 +180,22 @@ fn the_concurrency_of_a_queue_changes_at_any_time_and_with_none_it_rests() {
         thread::sleep(ms(20));
         assert_eq!((running(&calls), queue.len()), (0, 6));
         assert_eq!(pool.call(echo::task(1)).join().unwrap(), 1);
-        for most in [1, 3, 2] {
-            queue.concurrency(most);
+        // So many run soon, and after a while there are no more of them.
+        let rests = |calls: &[Call<u32>], run: usize, wait: usize| {
+            until("so many run", || running(calls) == run);
             thread::sleep(ms(20));
-            assert_eq!(running(&calls), most.max(if most == 2 { 3 } else { 0 }));
+            assert_eq!((running(calls), queue.len()), (run, wait));
+        };
+        for (most, run) in [(1, 1), (3, 3), (2, 3)] {
+            queue.concurrency(most);
+            rests(&calls, run, 6 - run);
         }
         // Those that run go on, and none follows.
         calls[0].kill().unwrap();
-        thread::sleep(ms(20));
-        assert_eq!((running(&calls[1..]), queue.len()), (2, 3));
+        rests(&calls[1..], 2, 3);
         queue.concurrency(0);
         calls[1].kill().unwrap();
-        thread::sleep(ms(20));
-        assert_eq!((running(&calls[2..]), queue.len()), (1, 3));
+        rests(&calls[2..], 1, 3);
         queue.concurrency(usize::MAX);
         let late = queue.with().timeout(ms(1)).call(echo::task(1));
         let _ = late.join();

@@ -11,7 +11,7 @@ use std::{
 use zygote::{Call, Pool, Process};
 
 use super::ground::{BYS, LONG, SHAPES, Shape, end};
-use crate::util::{Census, alone, is_alive, signal, until, watchdog, within};
+use crate::util::{Census, STOCK, alone, is_alive, signal, until, watchdog, within};
 
 #[zygote::entry]
 fn echo(n: u32) -> u32 {
@@ -75,6 +75,9 @@ fn a_child_that_holds_the_socket_of_a_dead_worker_hides_nothing() {
 fn a_worker_may_fork_and_its_child_outlives_it() {
     let _limit = watchdog(30);
     alone(|| {
+        // The default template has in stock as many as were in use at the same time.
+        let many: Vec<_> = (0..=STOCK).map(|_| Process::new().unwrap()).collect();
+        drop(many);
         let before = Census::take();
         for shape in SHAPES {
             let pool = pool(shape);
