@@ -4,8 +4,11 @@ use std::{fs::File, thread};
 
 use zygote::Pool;
 
-use super::tasks::{
-    LONG, begun, builder, dies, echo, hangs, log, ms, nap, noted, pid, ran, until_cancelled,
+use super::{
+    ground::{BYS, SHAPES},
+    tasks::{
+        LONG, begun, builder, dies, echo, hangs, log, ms, nap, noted, pid, ran, until_cancelled,
+    },
 };
 use crate::util::{is_alive, until, watchdog};
 
@@ -185,4 +188,49 @@ fn a_call_that_waits_and_is_dropped_leaves_room_and_never_runs() {
     let mut last = pool.call(task(&log, 99));
     assert_eq!(last.join_timeout(LONG).unwrap(), Some(99));
     assert_eq!(ran(&log), [99]);
+}
+
+#[test]
+fn in_every_shape_and_however_it_is_waited_for_what_is_given_up_has_one_outcome() {
+    let _limit = watchdog(60);
+    let ways = SHAPES
+        .into_iter()
+        .flat_map(|shape| BYS.map(|by| (shape, by)));
+    for (shape, by) in ways {
+        let what = format!("{shape:?}, {by:?}");
+        let log = log();
+        let pool = shape.of(builder(1)).build().unwrap();
+        let slow = pool.call(nap::task(60));
+        begun(&slow);
+        let [dropped, cancelled, killed, kept] = [1, 2, 3, 4].map(|n| pool.call(task(&log, n)));
+        thread::sleep(ms(10));
+        drop(dropped);
+        assert!(cancelled.cancel(), "{what}");
+        killed.kill().unwrap();
+        for call in [cancelled, killed] {
+            let error = by.outcome(call).unwrap_err();
+            assert!(
+                error.is_cancelled() && error.is_unstarted(),
+                "{what}: {error:?}"
+            );
+        }
+        assert!(!slow.cancel(), "{what}: it has begun");
+        by.outcome(slow).unwrap();
+        assert_eq!(by.outcome(kept).unwrap(), 4, "{what}");
+        let hung = hangs(&pool);
+        begun(&hung);
+        hung.kill().unwrap();
+        let error = by.outcome(hung).unwrap_err();
+        assert!(
+            error.is_cancelled() && !error.is_unstarted(),
+            "{what}: {error:?}"
+        );
+        let done = pool.call(task(&log, 5));
+        until("it is there", || done.is_finished());
+        assert!(!done.cancel(), "{what}");
+        done.kill().unwrap();
+        assert_eq!(by.outcome(done).unwrap(), 5, "{what}");
+        assert_eq!(ran(&log), [4, 5], "{what}");
+        pool.shutdown(LONG).unwrap();
+    }
 }
