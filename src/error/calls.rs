@@ -20,6 +20,18 @@ impl Error {
     pub fn is_cancelled(&self) -> bool {
         self.0.kind == ErrorKind::Cancelled
     }
+
+    /// Tells whether the queue of a pool had no room for the call.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.kind == ErrorKind::Full
+    }
+
+    /// Tells whether the pool was shut down before the call had an outcome.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.kind == ErrorKind::Closed
+    }
 }
 
 #[cfg(feature = "pool")]
@@ -54,17 +66,5 @@ impl Error {
     pub(crate) fn call_killed(pid: u32) -> Self {
         let text = "the call was killed, and its worker with it";
         Self::new(ErrorKind::Cancelled, text).with_pid(pid)
-    }
-
-    /// Tells whether the queue of a pool had no room for the call.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.0.kind == ErrorKind::Full
-    }
-
-    /// Tells whether the pool was shut down before the call had an outcome.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.0.kind == ErrorKind::Closed
     }
 }

@@ -34,8 +34,10 @@ pub(crate) enum ErrorKind {
     /// The caller took a call back, or killed it.
     Cancelled,
     /// A queue had no room.
+    #[cfg_attr(not(feature = "pool"), allow(dead_code, reason = "a pool's alone"))]
     Full,
     /// A pool was shut down.
+    #[cfg_attr(not(feature = "pool"), allow(dead_code, reason = "a pool's alone"))]
     Closed,
 }
 
