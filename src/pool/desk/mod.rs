@@ -25,7 +25,7 @@ pub(super) use self::{
 use self::{
     queues::Queues,
     roster::{Given, Mood, Roster, Worker},
-    rules::{FULL, TRIES},
+    rules::FULL,
     staff::Starts,
 };
 use crate::error::Error;
@@ -281,6 +281,31 @@ impl<C, W: Clone> Desk<C, W> {
         }
     }
 
+    /// Notes that a worker has ended, so that another may start. What it had not begun
+    /// waits again; what becomes of the others is known when its end is reported.
+    pub(super) fn gone(&mut self, worker: u64, is_unstarted: impl Fn(u64) -> bool) {
+        self.dying(worker);
+        let Some(worker) = self.roster.workers.get_mut(&worker) else {
+            return;
+        };
+        worker.has_ended = true;
+        for (at, mut given) in std::mem::take(&mut worker.given).into_iter().enumerate() {
+            let order = given.order.take_if(|_| is_unstarted(given.number));
+            match order.map(|order| order.after_loss(at == 0)) {
+                Some(Ok(order)) => {
+                    self.again += 1;
+                    self.queues.back(given.queue);
+                    self.queues.put(order);
+                }
+                Some(Err(order)) => {
+                    given.order = Some(order);
+                    worker.given.push_back(given);
+                }
+                None => worker.given.push_back(given),
+            }
+        }
+    }
+
     /// Notes that a worker ends by itself after the call that it has answered. What it
     /// can be kept from beginning waits again.
     pub(super) fn leaves(&mut self, worker: u64, withdraw: impl Fn(u64) -> bool) {
@@ -342,28 +367,20 @@ impl<C, W: Clone> Desk<C, W> {
         let mut lost = Vec::new();
         for (at, given) in worker.given.into_iter().enumerate() {
             self.queues.back(given.queue);
-            let Some(mut order) = given.order else {
+            let Some(order) = given.order else {
                 continue;
             };
             let is_unstarted = is_unstarted(given.number);
-            let goes_on = match is_unstarted {
-                true => {
-                    order.losses += u32::from(at == 0);
-                    order.losses < TRIES
-                }
-                false => {
-                    let left = order.limits.retries.checked_sub(1);
-                    order.limits.retries = left.unwrap_or(0);
-                    order.has_begun = left.is_some();
-                    order.has_begun
-                }
+            let order = match is_unstarted {
+                true => order.after_loss(at == 0),
+                false => order.after_run(),
             };
-            match goes_on {
-                true => {
+            match order {
+                Ok(order) => {
                     self.again += 1;
                     self.queues.put(order);
                 }
-                false => lost.push(Lost {
+                Err(order) => lost.push(Lost {
                     order,
                     is_unstarted,
                 }),

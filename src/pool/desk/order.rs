@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::rules::TRIES;
+
 /// What is asked of a call beside its task.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::pool) struct Limits {
@@ -61,6 +63,26 @@ impl<C> Order<C> {
     /// One that comes back keeps its rank, and so comes first.
     pub(super) fn rank(&self) -> Rank {
         (Reverse(self.limits.priority), self.id)
+    }
+
+    /// Notes that its worker has ended before it began. It is over, as the error, if it was
+    /// the next to begin and that happened too often: it may be why.
+    pub(super) fn after_loss(mut self, was_next: bool) -> Result<Self, Self> {
+        self.losses = self.losses.saturating_add(was_next.into());
+        match self.losses < TRIES {
+            true => Ok(self),
+            false => Err(self),
+        }
+    }
+
+    /// Notes that its worker has ended while it ran. It is over, as the error, unless it
+    /// may run again.
+    pub(super) fn after_run(mut self) -> Result<Self, Self> {
+        let Some(left) = self.limits.retries.checked_sub(1) else {
+            return Err(self);
+        };
+        (self.limits.retries, self.has_begun) = (left, true);
+        Ok(self)
     }
 
     /// Gives the time by which there must be an outcome.

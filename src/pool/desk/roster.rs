@@ -58,6 +58,8 @@ pub(super) struct Worker<C, W> {
     pub(super) generation: u64,
     pub(super) mood: Mood,
     pub(super) given: VecDeque<Given<C>>,
+    /// Whether it has ended, and only its calls are still here.
+    pub(super) has_ended: bool,
     /// How many calls it may still be given.
     pub(super) left: u64,
     pub(super) calls: u64,
@@ -87,7 +89,8 @@ impl<C, W> Worker<C, W> {
     /// Tells whether it counts as one of the pool's: it has, or can be given, a call; or
     /// nothing starts before it is known why it has ended.
     pub(super) fn counts(&self) -> bool {
-        !self.given.is_empty() || self.takes() || self.is_stillborn()
+        let has_calls = !self.given.is_empty() && !self.has_ended;
+        has_calls || self.takes() || self.is_stillborn()
     }
 
     /// Tells whether it is dying though nobody told it to, and has never had a call.

@@ -36,6 +36,7 @@ impl<C, W: Clone> Desk<C, W> {
                 generation: start.generation,
                 mood,
                 given: [].into(),
+                has_ended: false,
                 left: self.rules.calls_of(id),
                 calls: 0,
                 old_at: age.and_then(|age| now.checked_add(age)),

@@ -171,7 +171,8 @@ impl Thread {
         }
         if what == PIDFD {
             self.shared.epoll.remove(live.pidfd().as_fd());
-            state.desk.dying(worker);
+            let is_unstarted = |number| live.is_unstarted(number);
+            state.desk.gone(worker, is_unstarted);
             // Somebody waits for how it ended only if it has ended too early.
             let is_early = state.desk.first(worker).is_some();
             let first = if is_early { Duration::ZERO } else { PAUSE };

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::*;
+use super::{rules::TRIES, *};
 
 const MS: Duration = Duration::from_millis(1);
 

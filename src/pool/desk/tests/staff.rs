@@ -206,6 +206,25 @@ fn when_nothing_can_be_started_any_more_calls_fail_at_once_until_a_reload() {
 }
 
 #[test]
+fn another_starts_when_a_worker_has_ended_and_before_its_end_is_reported() {
+    let mut scene = scene(Rules {
+        depth: 2,
+        ..rules(1, 1)
+    });
+    scene.start();
+    scene.calls(1..=3);
+    assert_eq!(scene.act(), [(1, 1), (1, 2)]);
+    scene.desk.dying(1);
+    assert_eq!(scene.act(), []);
+    assert!(scene.starting.is_empty(), "it was killed, and may be there");
+    let first = scene.first(1);
+    scene.desk.gone(1, |number| number != first);
+    let given = scene.start();
+    assert_eq!(given, [(2, 2), (2, 3)], "what it had not begun comes first");
+    assert_eq!(scene.die(1), [1]);
+}
+
+#[test]
 fn a_closed_desk_finishes_what_it_has() {
     let mut scene = scene(rules(1, 2));
     scene.start();
