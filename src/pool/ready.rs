@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{rooms::Turn, with::With};
+use super::{rooms::Turn, shared::Entry, with::With};
 use crate::{
     call::Call,
     error::Result,
@@ -146,7 +146,7 @@ impl<S> Permit<S> {
     /// Gives a task to the pool, as [`Pool::call`](super::Pool::call) does.
     pub fn call<R, K: RunsIn<S>>(mut self, task: Task<R, K>) -> Call<R> {
         // A call that is refused, since its arguments cannot be encoded, uses no room.
-        let (call, is_taken) = self.with.promised(task);
+        let (call, is_taken) = self.with.enter(&task, Entry::Promised);
         self.is_used = is_taken;
         call
     }

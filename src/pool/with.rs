@@ -116,11 +116,7 @@ impl<S> With<S> {
 impl<S> With<S> {
     /// Gives a task to the pool, as [`Pool::call`](super::Pool::call) does.
     pub fn call<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> Call<R> {
-        let (placed, error) = self.place(&task, Entry::Always);
-        if let Some(error) = error {
-            placed.cell.outcome.put(Err(error));
-        }
-        Call::new(&task, placed)
+        self.enter(&task, Entry::Always).0
     }
 
     /// Gives a task to the pool if its queue has room, as
@@ -138,14 +134,14 @@ impl<S> With<S> {
         }
     }
 
-    /// Makes the call of somebody who has waited for room. Tells whether it was taken.
-    pub(super) fn promised<R, K: RunsIn<S>>(&self, task: Task<R, K>) -> (Call<R>, bool) {
-        let (placed, error) = self.place(&task, Entry::Promised);
+    /// Makes a call, and tells whether the pool has taken it. If not, the call says why.
+    pub(super) fn enter<R, K>(&self, task: &Task<R, K>, entry: Entry) -> (Call<R>, bool) {
+        let (placed, error) = self.place(task, entry);
         let is_taken = error.is_none();
         if let Some(error) = error {
             placed.cell.outcome.put(Err(error));
         }
-        (Call::new(&task, placed), is_taken)
+        (Call::new(task, placed), is_taken)
     }
 
     fn place<R, K>(&self, task: &Task<R, K>, entry: Entry) -> (Placed, Option<Error>) {
